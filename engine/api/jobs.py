@@ -1,0 +1,34 @@
+"""Long work as generators: every ``yield`` is progress and a chance to cancel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One step of a job: ``done`` of ``total`` ``unit``s (total 0 = unknown), and a short note."""
+
+    done: float
+    total: float
+    unit: str
+    note: str = ""
+
+
+Job = Generator[Progress, None, T]
+"""A job yields progress at least every 50 ms of work and returns its result."""
+
+
+def finish(job: Job[T], on_progress: Callable[[Progress], None] | None = None) -> T:
+    """Run a job to its end on this thread and return its result (the command line and tests do so)."""
+    while True:
+        try:
+            progress = next(job)
+        except StopIteration as stop:
+            return stop.value
+        if on_progress is not None:
+            on_progress(progress)
