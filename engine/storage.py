@@ -105,5 +105,3 @@ def write_json(path: Path, data: Any) -> None:
     """Write JSON atomically; NaN is refused."""
     text = json.dumps(data, indent=2, allow_nan=False)
     write_atomic(path, lambda tmp: tmp.write_text(text + "\n", encoding="utf-8") and None)
-
-

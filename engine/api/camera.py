@@ -99,9 +99,7 @@ class Camera:
         return np.stack([x.ravel(), y.ravel()], axis=1)
 
 
-def look_at(
-    eye_w: ArrayLike, target_w: ArrayLike, up_w: ArrayLike, *, fov_y: float, width: int, height: int
-) -> Camera:
+def look_at(eye_w: ArrayLike, target_w: ArrayLike, up_w: ArrayLike, *, fov_y: float, width: int, height: int) -> Camera:
     """A camera at ``eye_w`` looking at ``target_w``; ``fov_y`` in degrees. Falls back to another up if parallel."""
     eye, target, up = (np.asarray(a, dtype=np.float64) for a in (eye_w, target_w, up_w))
     z = target - eye

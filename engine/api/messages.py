@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import ClassVar, Literal
 
-
 from engine.api.camera import Camera
 from engine.api.scene import Float32, SceneInfo, UInt8, Volume
 
@@ -167,7 +166,7 @@ class PhotoLoaded(Reply):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class VolumeUpdated(Reply):
-    """A newer state of the grid. ``psnr`` on held-out views in dB, None while unmeasured; ``stored``: from the cache."""
+    """A newer state of the grid. ``psnr``: held-out views, dB, None while unmeasured; ``stored``: from the cache."""
 
     volume: Volume
     psnr: float | None
@@ -290,5 +289,3 @@ class Notice(Reply):
     """Something worth a line in the status bar or the log; nothing failed."""
 
     text: str
-
-
