@@ -268,7 +268,7 @@ class JobProgress(Reply):
 class JobFinished(Reply):
     title: str
     seconds: float
-    metrics: dict[str, float] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict[str, float])
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
