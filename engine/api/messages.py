@@ -31,9 +31,11 @@ class Priority(IntEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """Base of requests. ``key``: a newer request with the same key replaces an older one (queued or running)."""
+    """Base of requests. ``key``: a newer request with the same key replaces an older one (queued or running).
+    ``title``: what a job is called on screen."""
 
     priority: ClassVar[Priority] = Priority.JOB
+    title: ClassVar[str] = ""
     id: int = field(default_factory=new_id)
 
     @property
@@ -53,6 +55,7 @@ class OpenCapture(Request):
 class FitGrid(Request):
     """Fit the radiance grid: VolumeUpdated as it improves, JobProgress, JobFinished with ``psnr``."""
 
+    title: ClassVar[str] = "Fitting radiance grid"
     seconds: float = 60.0
     refit: bool = False
 
@@ -61,6 +64,7 @@ class FitGrid(Request):
 class EncodeViews(Request):
     """Encode all photos and lift the features: ViewFeatures per view, VoxelFeatures when there is a grid."""
 
+    title: ClassVar[str] = "Encoding photos"
     encoder: str = "default"
 
 
