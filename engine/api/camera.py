@@ -85,7 +85,7 @@ class Camera:
         p = np.asarray(pos_px, dtype=np.float64)
         h = np.concatenate([p, np.ones((len(p), 1))], axis=1)
         d_c = np.linalg.solve(self.intrinsics, h.T).T
-        return d_c @ self.c2w[:3, :3].T
+        return (d_c @ self.c2w[:3, :3].T).astype(np.float64, copy=False)
 
     def rays(self, pos_px: ArrayLike) -> tuple[Float64, Float64]:
         """(N, 2) pixels to ((N, 3) origins, (N, 3) unit directions) in the world."""

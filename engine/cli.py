@@ -1,0 +1,242 @@
+"""The command line: ``condense …``.
+
+Every command is a dataclass here; those that open a window or draw with GL are handled by ``app``, which passes its
+handlers to ``main`` (the engine never imports the window). ``--json`` prints one object on stdout and nothing else
+there; progress and warnings go to stderr. A user's mistake prints one message and exits with code 2.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, TextIO
+
+import tyro
+from tyro.conf import FlagCreatePairsOff, OmitSubcommandPrefixes, Positional, arg, subcommand
+
+from engine.api.errors import CondenseError
+
+CapturePath = Annotated[Positional[str], arg(metavar="CAPTURE")]
+Handlers = Mapping[type, Callable[[Any], dict[str, Any] | None]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Common:
+    """What most commands take."""
+
+    device: Annotated[str, arg(metavar="NAME")] = "auto"
+    """Where torch runs: auto, cpu, cuda, cuda:1, …"""
+    cache: Annotated[Path | None, arg(metavar="DIR")] = None
+    """Folder for results (default: the user's cache folder)."""
+    threads: Annotated[int | None, arg(metavar="N")] = None
+    """Processor threads to use (default: all)."""
+    seed: Annotated[int, arg(metavar="N")] = 0
+    """Seed of everything random."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class View(Common):
+    """Open the window."""
+
+    capture: Annotated[Positional[str | None], arg(metavar="CAPTURE")] = None
+    """A capture folder or file; none opens an empty window."""
+    log_replies: bool = False
+    """Print what the engine answers, for finding faults."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot(Common):
+    """Draw the canvas without a window and save it as PNG."""
+
+    capture: CapturePath
+    """A capture folder or file."""
+    out: Annotated[Positional[Path], arg(metavar="OUT.png")]
+    """The PNG to write."""
+    layer: str = "colour"
+    """colour, features, spread, heat, points or photo."""
+    view: str = "home"
+    """home, top, front, or the number of a photo."""
+    pixel: tuple[float, float] | None = None
+    """With --layer heat: the clicked pixel of --query-view."""
+    query_view: int = 0
+    """With --layer heat: the photo that --pixel belongs to."""
+    size: tuple[int, int] = (1280, 720)
+    """Width and height in pixels."""
+    seconds: float = 30.0
+    """How long to fit when there is no stored grid."""
+    theme: str = "dark"
+    """dark or light."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fit(Common):
+    """Fit the radiance grid and store it."""
+
+    capture: CapturePath
+    """A capture folder or file."""
+    seconds: float = 60.0
+    """Time budget; stops earlier when it no longer improves."""
+    voxels: int | None = None
+    """Cells of the finest grid, all of them (default: chosen from the capture)."""
+    reference: bool = False
+    """Use the plain torch path instead of the fast kernels (for comparisons)."""
+    ship: bool = False
+    """Write into the capture's own folder (results/) instead of the cache."""
+    json: bool = False
+    """Print one JSON object on stdout."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encode(Common):
+    """Encode all photos, lift the features onto the voxels, store both."""
+
+    capture: CapturePath
+    """A capture folder or file."""
+    encoder: str = "default"
+    """default, raw, dinov2:<hub id or folder>, condense-vitg:<file>."""
+    ship: bool = False
+    """Write the photos' features into the capture's own folder (results/)."""
+    json: bool = False
+    """Print one JSON object on stdout."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Match(Common):
+    """Where else is this pixel? Best match in every other view."""
+
+    capture: CapturePath
+    """A capture folder or file."""
+    view: Annotated[int, arg(metavar="I")]
+    """Number of the photo, from 0."""
+    pixel: Annotated[tuple[float, float], arg(metavar="X Y")]
+    """x and y in the photo file's pixels; the first pixel's centre is 0.5 0.5."""
+    encoder: str = "default"
+    """As for encode."""
+    json: bool = False
+    """Print one JSON object on stdout."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchClicks(Common):
+    """Clicks through the real window and queue while a fit runs: latency, and how late the GUI is meanwhile."""
+
+    capture: CapturePath
+    """A capture folder or file."""
+    clicks: int = 60
+    """How many."""
+    json: bool = False
+    """Print one JSON object on stdout."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchCorrespondence(Common):
+    """Recall of true correspondences by nearest neighbour: our encoder beside the raw trunk, RGB and SIFT."""
+
+    capture: CapturePath
+    """A capture folder or file."""
+    pixels: int = 500
+    """Random pixels of the small protocol; the 40-pair protocol runs too."""
+    json: bool = False
+    """Print one JSON object on stdout."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """Measure."""
+
+    what: (
+        Annotated[BenchClicks, subcommand("clicks", prefix_name=False)]
+        | Annotated[BenchCorrespondence, subcommand("correspondence", prefix_name=False)]
+    )
+
+
+Command = (
+    Annotated[View, subcommand("view", prefix_name=False)]
+    | Annotated[Snapshot, subcommand("snapshot", prefix_name=False)]
+    | Annotated[Fit, subcommand("fit", prefix_name=False)]
+    | Annotated[Encode, subcommand("encode", prefix_name=False)]
+    | Annotated[Match, subcommand("match", prefix_name=False)]
+    | Annotated[Bench, subcommand("bench", prefix_name=False)]
+)
+NAMES = ("view", "snapshot", "fit", "encode", "match", "bench")
+
+ABOUT = (
+    "ConDense Studio: dense 2D and 3D features that agree, live. `condense CAPTURE` opens the window; the other "
+    "commands do the same without one. A capture is a folder or file of nerfstudio / instant-ngp, Blender, COLMAP, "
+    "LLFF or RGB-D data, or bare geometry (PLY, OBJ, GLB)."
+)
+
+
+def parse(argv: Sequence[str]) -> Any:
+    """Arguments to a command; a first argument that is no command's name is a capture to view."""
+    args = list(argv)
+    if not args or (args[0] not in NAMES and not args[0].startswith("-")):
+        args.insert(0, "view")
+    command = tyro.cli(
+        OmitSubcommandPrefixes[FlagCreatePairsOff[Command]],  # type: ignore[valid-type]
+        prog="condense",
+        description=ABOUT,
+        args=args,
+    )
+    return command.what if isinstance(command, Bench) else command
+
+
+@contextlib.contextmanager
+def stdout_kept_clean() -> Iterator[TextIO]:
+    """Within, whatever prints to stdout (C libraries too) goes to stderr; yields the real stdout."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with os.fdopen(os.dup(kept), "w", encoding="utf-8") as real, contextlib.redirect_stdout(sys.stderr):
+            yield real
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+def main(argv: Sequence[str] | None = None, window: Handlers | None = None) -> int:
+    """Run one command; returns the exit code. ``window``: handlers of the commands that draw."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    command = parse(sys.argv[1:] if argv is None else argv)
+    wants_json = bool(getattr(command, "json", False))
+    try:
+        if not wants_json:
+            answer = _run(command, window or {})
+            if answer is not None:
+                from engine.commands import describe
+
+                print(describe(command, answer))
+            return 0
+        with stdout_kept_clean() as real:
+            answer = _run(command, window or {})
+            print(json.dumps(answer, allow_nan=False), file=real)
+        return 0
+    except CondenseError as e:
+        print(f"condense: {e.text()}", file=sys.stderr)
+        return 2
+    except MemoryError:
+        print("condense: out of memory\n  to mend:  fit with fewer --voxels", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("condense: stopped; what was finished is kept", file=sys.stderr)
+        return 130
+
+
+def _run(command: Any, window: Handlers) -> dict[str, Any] | None:
+    if type(command) in window:
+        return window[type(command)](command)
+    from engine import commands
+
+    return commands.run(command)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
