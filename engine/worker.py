@@ -122,7 +122,11 @@ class EngineThread:
                 self._cancel(lambda t: t.request.id != STARTUP)
             else:
                 self._cancel(lambda t, key=request.key: t.request.key == key)
-            self._running[request.priority].append(_Task(request, self._handler.handle(request)))
+            self._running[request.priority].append(_Task(request, self._steps(request)))
+
+    def _steps(self, request: Request) -> Iterator[Reply | None]:
+        """The handler's steps; a refusal raised at once becomes one raised by the first step."""
+        yield from self._handler.handle(request)
 
     def _cancel(self, matches: Callable[[_Task], bool]) -> None:
         for queue in self._running.values():

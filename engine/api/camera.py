@@ -96,7 +96,7 @@ class Camera:
     def pixel_grid(self) -> Float64:
         """(height * width, 2) all pixel centres, row by row."""
         x, y = np.meshgrid(np.arange(self.width) + 0.5, np.arange(self.height) + 0.5)
-        return np.stack([x.ravel(), y.ravel()], axis=1)
+        return np.stack([x.ravel(), y.ravel()], axis=1).astype(np.float64, copy=False)
 
 
 def look_at(eye_w: ArrayLike, target_w: ArrayLike, up_w: ArrayLike, *, fov_y: float, width: int, height: int) -> Camera:

@@ -1,0 +1,286 @@
+"""The open scene: its grid, its features, and the jobs that make them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from engine.api.errors import CacheError, CaptureError, QueryError
+from engine.api.jobs import Job, Progress
+from engine.api.messages import (
+    EncodeViews,
+    FitGrid,
+    JobFinished,
+    JobProgress,
+    MatchQuery,
+    Notice,
+    RenderView,
+    Reply,
+    Request,
+    ViewFeatures,
+    ViewRendered,
+    VolumeUpdated,
+    VoxelFeatures,
+)
+from engine.results import ResultStore
+
+if TYPE_CHECKING:
+    from engine.captures import Capture
+    from engine.features import LiftedOn, ViewFeatureSet
+    from engine.grid import RadianceGrid
+
+T = TypeVar("T")
+Replies = Generator[Reply | None, None, T]
+"""Replies, or None just to give way; the value returned is T."""
+REPORT_EVERY = 0.1  # seconds between progress replies
+RELIFT_EVERY = 4.0  # seconds between lifts onto a grid that is still being fitted
+GRID_FILE = "grid.safetensors"
+
+
+class SceneState:
+    """One open capture with whatever has been computed for it."""
+
+    def __init__(self, capture: Capture, store: ResultStore, *, device: str, seed: int) -> None:
+        self.capture = capture
+        self.store = store
+        self.device = device
+        self.seed = seed
+        self.grid: RadianceGrid | None = None
+        self.version = 0
+        self.features: ViewFeatureSet | None = None
+        self.lifted: LiftedOn | None = None
+        self.fit_voxels: int | None = None
+        self.fit_reference = False
+        self.ship = False
+
+    def grid_path(self) -> Path:
+        """Where the fitted grid is written: the cache, or the capture's own folder when ``ship`` is set."""
+        return self.store.write_path(GRID_FILE, self.ship)
+
+    def check_view(self, view: int) -> int:
+        """``view`` itself.
+
+        Raises:
+            QueryError: there is no such view.
+        """
+        count = len(self.capture.views)
+        if not 0 <= view < count:
+            raise QueryError(
+                "there is no such view",
+                found=f"view {view}",
+                expected=f"0 to {count - 1}" if count else "a capture with photos; this one has none",
+            )
+        return view
+
+    def restore(self, request_id: int) -> Replies[None]:
+        """Show what is stored: the grid first (no torch needed), then features."""
+        from engine.grid import RadianceGrid
+
+        for path in self.store.candidates(GRID_FILE):
+            try:
+                grid = RadianceGrid.load(path)
+            except CacheError as e:
+                yield Notice(id=request_id, text=f"A stored grid was not used. {e.text()}")
+                continue
+            if grid.meta.get("capture") != self.capture.fingerprint:
+                continue
+            yield self._show(request_id, grid, grid.meta.get("psnr"), float(grid.meta.get("seconds", 0.0)), stored=True)
+            break
+        yield None
+
+    # -- jobs ---------------------------------------------------------------------------------------------------------
+
+    def fit(self, request: FitGrid) -> Replies[None]:
+        """Fit the grid, or show the stored one unless ``refit``; features are lifted again afterwards."""
+        from engine.grid import FitSettings, fit_grid
+        from engine.runtime import resolve_device
+
+        if not self.capture.views:
+            raise CaptureError(
+                "there are no photos to fit a radiance grid to", path=self.capture.path, found=self.capture.format
+            )
+        start = time.perf_counter()
+        if self.grid is None or request.refit:
+            pending: list[tuple[RadianceGrid, float | None, float]] = []
+            settings = FitSettings(seconds=request.seconds, seed=self.seed)
+            job = fit_grid(self.capture, settings, resolve_device(self.device), on_update=lambda *a: pending.append(a))
+            lifted_at = start
+
+            def flush() -> Replies[None]:
+                nonlocal lifted_at
+                while pending:
+                    yield self._show(request.id, *pending.pop())
+                    pending.clear()
+                    yield from self._show_lifted(request.id)
+                    due = self.features is not None and self.features.complete
+                    if due and time.perf_counter() - lifted_at > RELIFT_EVERY:
+                        yield from self._lift(request.id)
+                        lifted_at = time.perf_counter()
+
+            grid = yield from report(request, job, after_step=flush)
+            grid.meta["capture"] = self.capture.fingerprint
+            yield self._show(request.id, grid, grid.meta.get("psnr"), time.perf_counter() - start)
+            grid.save(self.grid_path())
+            yield None
+        if self.features is not None and self.features.complete:
+            yield from self._lift(request.id)
+        assert self.grid is not None
+        metrics = {"voxels": float(len(self.grid.index))}
+        if self.grid.meta.get("psnr") is not None:
+            metrics["psnr"] = float(self.grid.meta["psnr"])
+        yield JobFinished(id=request.id, title=request.title, seconds=time.perf_counter() - start, metrics=metrics)
+
+    def encode(self, request: EncodeViews) -> Replies[None]:
+        """Encode all photos (stored ones are read back), then lift onto the grid."""
+        start = time.perf_counter()
+        features = yield from self._ready_features(request.encoder)
+        for view in features.views():
+            yield self._view_colours(request.id, view)
+        todo = features.missing()
+        if todo:
+            try:
+                yield from report(request, features.encode(todo), after_step=lambda: self._flush_views(request.id))
+            finally:
+                features.save()
+        if self.grid is not None:
+            yield from self._lift(request.id)
+        yield JobFinished(
+            id=request.id,
+            title=request.title,
+            seconds=time.perf_counter() - start,
+            metrics={"views": float(len(features.views())), "encoded": float(len(todo)), "dim": float(features.dim)},
+        )
+
+    def _ready_features(self, encoder: str) -> Replies[ViewFeatureSet]:
+        """The feature set of ``encoder``, made current; another encoder's is dropped."""
+        from engine.features import ViewFeatureSet
+
+        if self.features is None or self.features.encoder_name != encoder:
+            features = ViewFeatureSet(self.capture, self.store, encoder, self.device)
+            yield None
+            self.features, self.lifted = features, None
+        return self.features
+
+    def _flush_views(self, request_id: int) -> Replies[None]:
+        assert self.features is not None
+        for view in self.features.take_fresh():
+            yield self._view_colours(request_id, view)
+
+    def _view_colours(self, request_id: int, view: int) -> Reply:
+        assert self.features is not None
+        return ViewFeatures(
+            id=request_id, encoder=self.features.encoder_name, view=view, rgb=self.features.colours(view)
+        )
+
+    # -- grid and features together -----------------------------------------------------------------------------------
+
+    def _show(
+        self, request_id: int, grid: RadianceGrid, psnr: float | None, seconds: float, stored: bool = False
+    ) -> Reply:
+        self.grid = grid
+        self.version += 1
+        return VolumeUpdated(
+            id=request_id, volume=grid.to_volume(self.version), psnr=psnr, seconds=seconds, stored=stored
+        )
+
+    def _lift(self, request_id: int) -> Replies[None]:
+        """Lift the features onto the grid shown now; it may be replaced meanwhile by a running fit."""
+        from engine.features import lift
+
+        assert self.grid is not None
+        assert self.features is not None
+        grid, features = self.grid, self.features
+        self.lifted = yield from without_replies(lift(grid, features, self.store))
+        yield from self._show_lifted(request_id)
+
+    def _show_lifted(self, request_id: int) -> Replies[None]:
+        """PCA colours and spread on the voxels shown now, carried over by position if they were lifted on others."""
+        if self.lifted is None or self.features is None or self.grid is None or self.features.basis is None:
+            return
+        rgb, spread = self.lifted.colours(self.features.basis), self.lifted.spread
+        yield VoxelFeatures(
+            id=request_id,
+            encoder=self.features.encoder_name,
+            version=self.version,
+            rgb=self.lifted.carry(self.grid, rgb),
+            spread=self.lifted.carry(self.grid, spread),
+        )
+
+    # -- queries ------------------------------------------------------------------------------------------------------
+
+    def match(self, request: MatchQuery) -> Replies[None]:
+        """Answer a click; encodes the clicked view first if it has to."""
+        from engine.matching import answer
+
+        features = yield from self._ready_features(self.features.encoder_name if self.features else "default")
+        yield answer(self, features, request)
+
+    def render(self, request: RenderView) -> Replies[None]:
+        """Ray-march the grid through the request's camera."""
+        from engine.march import render_colour, render_table
+
+        if self.grid is None:
+            raise QueryError("there is no radiance grid yet", mend="wait for the fit's first picture")
+        if request.layer in ("colour", "depth"):
+            rgb, opacity, depth_z = render_colour(self.grid, request.camera)
+        else:
+            if self.lifted is None or self.features is None or self.features.basis is None:
+                raise QueryError("there are no features on the scene yet", mend="wait until the photos are encoded")
+            table = self.lifted.carry(self.grid, self.lifted.colours(self.features.basis))
+            rgb, opacity, depth_z = render_table(self.grid, table.astype(np.float32) / 255, request.camera)
+            rgb = rgb / np.maximum(opacity, 1e-6)[..., None]
+        rgba = np.concatenate([rgb, opacity[..., None]], axis=2)
+        yield ViewRendered(
+            id=request.id,
+            layer=request.layer,
+            camera=request.camera,
+            rgba=np.round(np.clip(rgba, 0, 1) * 255).astype(np.uint8),
+            depth_z=depth_z,
+        )
+
+
+def without_replies(job: Job[T]) -> Replies[T]:
+    """Run a job as part of another, giving way at its yields; its result is the generator's."""
+    while True:
+        try:
+            next(job)
+        except StopIteration as stop:
+            return stop.value
+        yield None
+
+
+def report(request: Request, job: Job[T], after_step: Callable[[], Replies[None]] | None = None) -> Replies[T]:
+    """Run a job, turning its progress into replies with rate and ETA; its result is the generator's."""
+    start = reported = time.perf_counter()
+    while True:
+        try:
+            progress = next(job)
+        except StopIteration as stop:
+            return stop.value
+        if after_step is not None:
+            yield from after_step()
+        now = time.perf_counter()
+        if now - reported >= REPORT_EVERY:
+            reported = now
+            yield _progress_reply(request, progress, now - start)
+        else:
+            yield None
+
+
+def _progress_reply(request: Request, progress: Progress, seconds: float) -> JobProgress:
+    rate = progress.done / seconds if seconds > 0 and progress.done > 0 else None
+    known = rate is not None and progress.total > 0
+    return JobProgress(
+        id=request.id,
+        title=request.title,
+        done=progress.done,
+        total=progress.total,
+        unit=progress.unit,
+        rate=rate,
+        eta=max(0.0, progress.total - progress.done) / rate if known and rate else None,
+        note=progress.note,
+    )

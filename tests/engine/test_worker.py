@@ -1,0 +1,224 @@
+"""The engine thread without any model: order, replacement, cancelling, faults."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from engine.api.errors import QueryError
+from engine.api.messages import (
+    CancelJob,
+    EncodeViews,
+    EngineReady,
+    Failed,
+    FitGrid,
+    HoverQuery,
+    JobCancelled,
+    JobFinished,
+    MatchQuery,
+    Notice,
+    OpenCapture,
+    PixelSource,
+    Reply,
+    Request,
+)
+from engine.worker import EngineThread
+
+
+@dataclass
+class Scripted:
+    """A handler whose jobs step when told to, and that notes what it did in what order."""
+
+    gate: threading.Semaphore
+    log: list[str]
+
+    def start(self) -> Iterator[Reply | None]:
+        yield EngineReady(id=0, device="cpu", encoders=("default",))
+
+    def handle(self, request: Request) -> Iterator[Reply | None]:
+        match request:
+            case FitGrid() | EncodeViews():
+                return self._job(request)
+            case OpenCapture(path="bad"):
+                raise QueryError("no such thing", mend="open another")
+            case OpenCapture(path="bug"):
+                return self._bug()
+            case OpenCapture(path="memory"):
+                return self._memory()
+            case _:
+                return self._query(request)
+
+    def _job(self, request: Request) -> Iterator[Reply | None]:
+        try:
+            while True:
+                assert self.gate.acquire(timeout=10)
+                self.log.append(type(request).__name__)
+                yield None
+        finally:
+            self.log.append(f"closed {type(request).__name__}")
+
+    def _query(self, request: Request) -> Iterator[Reply | None]:
+        self.log.append(type(request).__name__)
+        yield Notice(id=request.id, text="answered")
+
+    def _bug(self) -> Iterator[Reply | None]:
+        raise ZeroDivisionError("oops")
+        yield None
+
+    def _memory(self) -> Iterator[Reply | None]:
+        raise MemoryError
+        yield None
+
+    def close(self) -> None:
+        self.log.append("closed")
+
+
+class Running:
+    def __init__(self) -> None:
+        self.handler = Scripted(threading.Semaphore(0), [])
+        self.replies: list[Reply] = []
+        self.thread = EngineThread(self.handler)
+        self.thread.start(self.replies.append)
+
+    def wait(self, condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 10
+        while not condition():
+            assert time.monotonic() < deadline, (self.handler.log, self.replies)
+            time.sleep(0.002)
+
+    def wait_reply(self, request: Request, kind: type[Reply]) -> Reply:
+        found: list[Reply] = []
+        self.wait(lambda: bool(found) or bool(found.extend(self._of(request, kind)) or found))
+        return found[0]
+
+    def _of(self, request: Request, kind: type[Reply]) -> list[Reply]:
+        return [r for r in self.replies if r.id == request.id and isinstance(r, kind)]
+
+
+@pytest.fixture
+def engine() -> Iterator[Running]:
+    running = Running()
+    yield running
+    running.handler.gate.release(1000)
+    running.thread.close()
+    assert not running.thread._thread.is_alive()
+
+
+def click() -> MatchQuery:
+    return MatchQuery(source=PixelSource(0, 1, 1))
+
+
+def test_says_ready_first(engine: Running) -> None:
+    engine.wait(lambda: bool(engine.replies))
+    assert isinstance(engine.replies[0], EngineReady)
+
+
+def test_click_goes_between_two_slices_of_a_job(engine: Running) -> None:
+    job, query = FitGrid(), click()
+    engine.thread.send(job)
+    engine.handler.gate.release(1)
+    engine.wait(lambda: engine.handler.log == ["FitGrid"])
+    engine.thread.send(query)
+    engine.handler.gate.release(1)  # the slice that was waiting when the click came
+    engine.wait_reply(query, Notice)
+    assert engine.handler.log == ["FitGrid", "FitGrid", "MatchQuery"]
+
+
+def test_jobs_take_turns(engine: Running) -> None:
+    engine.thread.send(FitGrid())
+    engine.handler.gate.release(1)
+    engine.wait(lambda: engine.handler.log == ["FitGrid"])
+    engine.thread.send(EncodeViews())
+    engine.handler.gate.release(5)
+    engine.wait(lambda: len(engine.handler.log) == 6)
+    assert engine.handler.log[2:] in (["EncodeViews", "FitGrid"] * 2, ["FitGrid", "EncodeViews"] * 2)
+
+
+def test_newest_query_replaces_queued_one_and_click_precedes_hover(engine: Running) -> None:
+    engine.thread.send(FitGrid())
+    engine.handler.gate.release(1)
+    engine.wait(lambda: engine.handler.log == ["FitGrid"])
+    hover, old, new = HoverQuery(source=PixelSource(0, 0, 0)), click(), click()
+    for request in (hover, old, new):
+        engine.thread.send(request)
+    engine.handler.gate.release(1)
+    engine.wait_reply(hover, Notice)
+    assert engine.handler.log[-2:] == ["MatchQuery", "HoverQuery"]
+    assert not [r for r in engine.replies if r.id == old.id]
+    assert [r.id for r in engine.replies if isinstance(r, Notice)] == [new.id, hover.id]
+
+
+def test_cancel_closes_the_generator_and_says_so(engine: Running) -> None:
+    job = FitGrid()
+    engine.thread.send(job)
+    engine.handler.gate.release(1)
+    engine.wait(lambda: engine.handler.log == ["FitGrid"])
+    engine.thread.send(CancelJob(job_id=job.id))
+    engine.handler.gate.release(1)
+    reply = engine.wait_reply(job, JobCancelled)
+    assert isinstance(reply, JobCancelled)
+    assert reply.title == "Fitting radiance grid"
+    assert engine.handler.log[-1] == "closed FitGrid"
+
+
+def test_newer_job_of_a_kind_replaces_the_running_one(engine: Running) -> None:
+    first, second = FitGrid(), FitGrid()
+    engine.thread.send(first)
+    engine.handler.gate.release(1)
+    engine.wait(lambda: engine.handler.log == ["FitGrid"])
+    engine.thread.send(second)
+    engine.handler.gate.release(1)
+    engine.wait_reply(first, JobCancelled)
+
+
+def test_opening_cancels_all_jobs(engine: Running) -> None:
+    fit, encode = FitGrid(), EncodeViews()
+    engine.thread.send(fit)
+    engine.thread.send(encode)
+    engine.handler.gate.release(2)
+    engine.wait(lambda: set(engine.handler.log) == {"FitGrid", "EncodeViews"})
+    opening = OpenCapture(path="fine")
+    engine.thread.send(opening)
+    engine.handler.gate.release(2)
+    engine.wait_reply(opening, Notice)
+    engine.wait_reply(fit, JobCancelled)
+    engine.wait_reply(encode, JobCancelled)
+
+
+@pytest.mark.parametrize(
+    ("path", "says"), [("bad", "no such thing"), ("bug", "ZeroDivisionError: oops"), ("memory", "Out of memory")]
+)
+def test_a_failing_request_is_answered_and_the_thread_lives_on(
+    engine: Running, path: str, says: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    request = OpenCapture(path=path)
+    engine.thread.send(request)
+    reply = engine.wait_reply(request, Failed)
+    assert isinstance(reply, Failed)
+    assert reply.what == says
+    assert ("failed" in caplog.text) == (path == "bug")
+    after = click()
+    engine.thread.send(after)
+    engine.wait_reply(after, Notice)
+
+
+def test_closing_in_mid_job_closes_job_and_handler() -> None:
+    running = Running()
+    running.thread.send(FitGrid())
+    running.handler.gate.release(1)
+    running.wait(lambda: running.handler.log == ["FitGrid"])
+    threading.Timer(0.05, running.handler.gate.release).start()
+    running.thread.close()
+    assert running.handler.log[-2:] == ["closed FitGrid", "closed"]
+    assert not any(isinstance(r, JobFinished) for r in running.replies)
+
+
+def test_imports_no_torch() -> None:
+    code = "import engine.worker, engine.session, sys; sys.exit('torch' in sys.modules or 'numba' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
