@@ -1,4 +1,4 @@
-"""Which way is up, from the poses alone; photos stored sideways included."""
+"""Which way is up, from the poses; photos stored sideways, mixed with upright ones, included."""
 
 from __future__ import annotations
 
@@ -11,34 +11,39 @@ from engine.api.camera import Camera
 from engine.captures.poses import Float64
 
 CANDIDATES = 4000
-ROLL_TOLERANCE = np.deg2rad(12)
+MAX_CAMERAS = 64
+ROLL_SIGMA = np.deg2rad(7)
+OUTLIERS = 0.15
+UPRIGHT, SIDEWAYS, OVERTURNED = 0.6, 0.15, 0.1
+"""How often a photo is stored each way (sideways: either of two ways)."""
+LOOKS_UP = 4.0
 
 
 def estimate_up(cameras: Sequence[Camera], points_w: NDArray | None = None) -> Float64:
-    """(3,) unit vector, our form: people hold cameras upright or turn them by a quarter, whatever the pitch.
+    """(3,) unit vector, our form: people hold cameras level or turned by a quarter, and rather look down than up.
 
-    A direction u appears in camera i as the image vector q_i = (u·x_i, u·y_i). If u is up, q_i lies along an image
-    axis, whatever the pitch, so we maximise Σ |q_i| exp(-(φ_i / 12°)²), φ_i the angle of q_i to its nearest image
-    axis, over directions spread evenly on the sphere and the cameras' own axes; then refine: up is at right angles to
-    every camera's level image axis, so it is the smallest singular vector of those axes when they span a plane.
+    A direction u appears in camera i as the image vector q_i = (u·x_i, u·y_i), of length r_i and at the angle φ_i
+    from an image axis. If u is up, φ_i is near 0 whatever the pitch; the steeper the camera looks, the less certain.
+    Over directions spread evenly on the sphere we maximise
 
-    Sign: photos that are upright vote for their own top; when nearly all lie sideways, which of the two quarter
-    turns it was is read from ``points_w`` ((N, 3) surface points, may be None): a scene stands on something, so the
-    end at which points spread wider across u is the lower one.
+        Σ log(ε + (1 - ε) 4 P(quarter turn) exp(κ_i cos 4φ_i) / I₀(κ_i)) - λ Σ max(0, u·z_i)²,  κ_i = (r_i / 4σ)²
+
+    (a von Mises likelihood of the roll, σ = 7°, ε = 0.15 outliers), and then refine: up is at right angles to every
+    camera's level image axis, so it is the smallest singular vector of those axes.
+
+    When nothing tells u from -u (photos all stored sideways, looking level), ``points_w`` ((N, 3) surface points, may
+    be None) decide: a scene stands on something, so points spread wider across u at its lower end.
     """
-    x, y = (np.stack([c.c2w[:3, a] for c in cameras]) for a in (0, 1))
-    candidates = np.concatenate([_sphere(CANDIDATES), x, -y])
-    # Upright is the likelier story where both fit (forward-facing captures, single photos).
-    scores = [_fit(u, x, y, sideways_weight=0.8).sum() for u in candidates]
-    up = _refined(candidates[int(np.argmax(scores))], x, y)
-    votes = -(y @ up)
-    upright = np.abs(votes) > np.abs(x @ up)
-    decided = float(votes[upright].sum())
-    if abs(decided) > 0.1 * len(cameras):
-        return up if decided > 0 else -up
-    if points_w is not None and len(points_w) >= 100:
+    every = np.unique(np.linspace(0, len(cameras) - 1, MAX_CAMERAS).round().astype(int))
+    x, y, z = (np.stack([cameras[i].c2w[:3, a] for i in every]) for a in (0, 1, 2))
+    candidates = np.concatenate([_sphere(CANDIDATES), x, -x, -y])
+    up = _refined(candidates[int(np.argmax(_score(candidates, x, y, z)))], x, y)
+    # The finest start may have gained from chance alone: both signs are weighed again after refinement.
+    plus, minus = _score(np.stack([up, -up]), x, y, z)
+    decided = abs(plus - minus) > 1 + 0.1 * len(every)
+    if not decided and points_w is not None and len(points_w) >= 100:
         return up * _standing_sign(np.asarray(points_w, np.float64), up)
-    return up if float((x @ up).sum()) > 0 else -up
+    return up if plus >= minus else -up
 
 
 def _sphere(n: int) -> Float64:
@@ -50,24 +55,34 @@ def _sphere(n: int) -> Float64:
     return np.stack([r * np.cos(a), r * np.sin(a), z], axis=1)
 
 
-def _fit(u: Float64, x: Float64, y: Float64, sideways_weight: float = 1.0) -> Float64:
-    """(N,) how well direction u runs along an image axis of each camera."""
-    qx, qy = np.abs(x @ u), np.abs(y @ u)
-    phi = np.arctan2(np.minimum(qx, qy), np.maximum(qx, qy))
-    return np.hypot(qx, qy) * np.exp(-((phi / ROLL_TOLERANCE) ** 2)) * np.where(qx > qy, sideways_weight, 1.0)
+def _level(u: Float64, x: Float64, y: Float64) -> Float64:
+    """(U, N) likelihood of each camera's roll if u (U, 3) is up, relative to a roll at random, quarter turns alike."""
+    qx2, qy2 = (u @ x.T) ** 2, (u @ y.T) ** 2
+    r2 = qx2 + qy2 + 1e-12
+    cos_4phi = 1 - 8 * qx2 * qy2 / r2**2
+    kappa = r2 / (4 * ROLL_SIGMA) ** 2
+    return np.exp(kappa * cos_4phi) / np.i0(kappa)
+
+
+def _score(u: Float64, x: Float64, y: Float64, z: Float64) -> Float64:
+    """(U,) the objective of ``estimate_up`` at each u (U, 3), for camera axes x, y, z (N, 3)."""
+    qx, qy = u @ x.T, u @ y.T
+    quarter = np.where(np.abs(qx) > np.abs(qy), SIDEWAYS, np.where(qy < 0, UPRIGHT, OVERTURNED))
+    roll = np.log(OUTLIERS + (1 - OUTLIERS) * 4 * quarter * _level(u, x, y)).sum(axis=1)
+    return roll - LOOKS_UP * (np.maximum(0, u @ z.T) ** 2).sum(axis=1)
 
 
 def _refined(up: Float64, x: Float64, y: Float64) -> Float64:
     for _ in range(5):
-        level = np.where((np.abs(x @ up) < np.abs(y @ up))[:, None], x, y)
-        weight = _fit(up, x, y)
-        _, s, vt = np.linalg.svd(level * np.sqrt(weight)[:, None], full_matrices=True)
+        upright = (np.abs(x @ up) < np.abs(y @ up))[:, None]
+        weight = _level(up[None], x, y)[0]
+        _, s, vt = np.linalg.svd(np.where(upright, x, y) * weight[:, None], full_matrices=True)
         if len(s) < 3 or s[1] < 0.2 * s[0]:
-            # All cameras face one way: pitch cannot be told; take the mean of their tops.
-            tall = np.where((np.abs(x @ up) < np.abs(y @ up))[:, None], y, x)
-            up = (tall * np.sign(tall @ up)[:, None] * weight[:, None]).sum(axis=0)
+            # All cameras face one way and the pitch cannot be told: the mean of the image axes nearest to up.
+            tall = np.where(upright, y, x)
+            up = (tall * (np.sign(tall @ up) * weight)[:, None]).sum(axis=0)
             return up / np.linalg.norm(up)
-        up = vt[2] * np.sign(vt[2] @ up or 1.0)
+        up = vt[2] * (1.0 if vt[2] @ up >= 0 else -1.0)
     return up
 
 
