@@ -1,0 +1,216 @@
+"""Fitting a radiance grid to a capture: depth fusion where there is depth, then rays, coarse to fine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from engine.api.errors import CaptureError
+from engine.api.jobs import Job, Progress
+from engine.grid.fuse import DepthFusion
+from engine.grid.level import Environment, Level, draw
+from engine.grid.photos import CaptureLike, HeldOutPhoto, PhotoBank, plan_reading, read_held_out
+from engine.grid.radiance import RadianceGrid, grid_slices, tau_of_raw
+from engine.grid.spec import GridSpec
+from engine.march.render import render_colour
+from engine.metrics.psnr import mse, psnr_of_mse
+
+Float32 = NDArray[np.float32]
+OnUpdate = Callable[[RadianceGrid, float | None, float], None]
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """How a grid is fitted.
+
+    Attributes:
+        seconds: wall-clock budget, reading the photos included.
+        seed: of the random rays.
+        cells: dense cells of the finest grid.
+    """
+
+    seconds: float = 60.0
+    seed: int = 0
+    cells: int = 4_000_000
+
+
+def fit_grid(
+    capture: CaptureLike,
+    settings: FitSettings | None = None,
+    device: torch.device | None = None,
+    on_update: OnUpdate | None = None,
+) -> Job[RadianceGrid]:
+    """Fit a radiance grid to the training views of a capture.
+
+    Args:
+        capture: photos, poses, bounds.
+        settings: budget and sizes.
+        device: unused by the CPU kernels.
+        on_update: called with (grid, held-out PSNR or None, seconds) as the grid improves.
+
+    Returns:
+        a job: progress in seconds, and in the end the pruned grid with ``meta`` psnr, curve, seconds, heldout.
+
+    Raises:
+        CaptureError: the capture has no training photo.
+    """
+    return _Fit(capture, settings or FitSettings(), on_update).run()
+
+
+class _Fit:
+    def __init__(self, capture: CaptureLike, settings: FitSettings, on_update: OnUpdate | None) -> None:
+        self.capture, self.settings, self.on_update = capture, settings, on_update
+        self.rng = np.random.default_rng(settings.seed)
+        self.threads = numba.get_num_threads()
+        self.start = time.perf_counter()
+        self.plan = plan_reading(capture)
+        if not self.plan.order:
+            raise CaptureError("has no photo to fit a grid to", mend="open a capture with posed photos")
+        self.bank = PhotoBank(capture, self.plan)
+        self.unread = list(self.plan.order)
+        self.held_out: list[HeldOutPhoto] = []
+        self.curve: list[list[float]] = []
+        self.next_update = 0.0
+        self.fusion: DepthFusion | None = None
+        self.environment = Environment(64, self.threads)
+        self.note = ""
+
+    @property
+    def elapsed(self) -> float:
+        return time.perf_counter() - self.start
+
+    def progress(self) -> Progress:
+        return Progress(min(self.elapsed, self.settings.seconds), self.settings.seconds, "s", self.note)
+
+    def ticks(self, slices: Iterator[None]) -> Job[None]:
+        for _ in slices:
+            yield self.progress()
+
+    def read_one(self) -> None:
+        i = self.unread.pop(0)
+        has_depth = self.capture.views[i].has_depth and self.fusion is not None
+        photo = self.capture.read(i, max_side=self.plan.max_side, depth=has_depth)
+        if photo.alpha is not None and not self.environment.fixed:
+            self.environment = Environment(1, self.threads, fixed=np.ones((1, 1, 3), np.float32))
+        self.bank.add(photo)
+        if has_depth and photo.depth_z is not None and self.fusion is not None:
+            h, w = photo.depth_z.shape
+            rgba = self.bank.pixels[self.bank.views[-1, 0] :][: h * w].reshape(h, w, 4)
+            self.fusion.add(photo.camera, np.ascontiguousarray(photo.depth_z, np.float32), rgba)
+
+    def run(self) -> Job[RadianceGrid]:
+        s = self.settings
+        spec = GridSpec.over(self.capture.bounds_w, s.cells)
+        if any(v.has_depth for v in self.capture.views if not v.held_out):
+            self.fusion = DepthFusion(spec)
+        yield self.progress()
+        first = len(self.unread) if self.fusion is not None else min(12, len(self.unread))
+        shown = 8
+        while len(self.bank.cameras) < first:
+            self.read_one()
+            yield self.progress()
+            if self.fusion is not None and len(self.bank.cameras) == shown:
+                shown *= 3
+                level = yield from self.fused(spec)
+                yield from self.show(level, None)
+        yield from self.ticks(read_held_out(self.capture, self.plan.max_side, self.held_out))
+        if self.fusion is not None:
+            level = yield from self.fused(spec)
+            yield from self.show(level, None, force=True)
+            level = yield from self.optimise(level, s.seconds * 0.85)
+        else:
+            level = yield from self.coarse()
+            stages = [(0.1, 0.3), (0.3, 0.6), (1.0, 0.85)]
+            level = yield from self.optimise(level, s.seconds * 0.12)
+            for share, until in stages:
+                level = yield from self.pruned(level, 1e-3)
+                level = yield from self.refined(level, GridSpec.over(self.capture.bounds_w, s.cells * share))
+                level = yield from self.optimise(level, s.seconds * until)
+        level = yield from self.pruned(level, 1e-2)
+        level = yield from self.optimise(level, s.seconds * 0.97)
+        out: list[RadianceGrid] = []
+        yield from self.ticks(self.grid_of(level, out))
+        psnr = yield from self.score(out[0])
+        if psnr is not None:
+            self.curve.append([round(self.elapsed, 2), round(psnr, 2)])
+        meta = {"psnr": psnr, "curve": self.curve, "seconds": round(self.elapsed, 2), "heldout": len(self.held_out)}
+        grid = out[0]
+        grid.meta.update(meta)
+        if self.on_update is not None:
+            self.on_update(grid, psnr, self.elapsed)
+        return grid
+
+    def fused(self, spec: GridSpec) -> Job[Level]:
+        found: list[tuple[NDArray[np.int32], Float32]] = []
+        assert self.fusion is not None
+        yield from self.ticks(self.fusion.extract(found))
+        out: list[Level] = []
+        yield from self.ticks(Level.make(spec, *found[0], self.threads, out))
+        return out[0]
+
+    def coarse(self) -> Job[Level]:
+        spec = GridSpec.over(self.capture.bounds_w, self.settings.cells * 0.02)
+        index = np.stack(np.meshgrid(*(np.arange(n) for n in spec.dims), indexing="ij"), -1).reshape(-1, 3)
+        raw = np.full((len(index), 4), 0.5, np.float32)
+        raw[:, 3] = -4.0
+        out: list[Level] = []
+        yield from self.ticks(Level.make(spec, index.astype(np.int32), raw, self.threads, out))
+        return out[0]
+
+    def pruned(self, level: Level, share: float) -> Job[Level]:
+        seen: list[Float32] = []
+        yield from self.ticks(level.seen(self.bank, self.rng, 300_000, seen))
+        out: list[Level] = []
+        yield from self.ticks(level.keep(seen[0] > share, out))
+        return out[0]
+
+    def refined(self, level: Level, spec: GridSpec) -> Job[Level]:
+        out: list[Level] = []
+        yield from self.ticks(level.refine(spec, out))
+        return out[0]
+
+    def optimise(self, level: Level, until: float) -> Job[Level]:
+        begin = self.elapsed
+        while self.elapsed < until:
+            if self.unread:
+                self.read_one()
+                yield self.progress()
+            done = (self.elapsed - begin) / max(until - begin, 1e-9)
+            decay = 0.1**done
+            rays = draw(self.bank, self.rng, 8192)
+            jitter = self.rng.random(len(rays), np.float32)
+            level.train(self.bank, rays, jitter, self.environment, (0.02 * decay, 0.5 * decay, 0.02 * decay))
+            yield self.progress()
+            yield from self.show(level, None)
+        return level
+
+    def grid_of(self, level: Level, out: list[RadianceGrid]) -> Iterator[None]:
+        yield from grid_slices(
+            level.spec, level.index, level.raw[:, :3], tau_of_raw(level.raw[:, 3]), self.environment.map, {}, out
+        )
+
+    def score(self, grid: RadianceGrid) -> Job[float | None]:
+        errors: list[float] = []
+        for photo in self.held_out:
+            image, _, _ = render_colour(grid, photo.camera)
+            errors.append(mse(np.clip(image, 0, 1), photo.truth, photo.valid))
+            yield self.progress()
+        return float(np.mean([psnr_of_mse(e) for e in errors if np.isfinite(e)])) if errors else None
+
+    def show(self, level: Level, psnr: float | None, force: bool = False) -> Job[None]:
+        if self.on_update is None or (self.elapsed < self.next_update and not force):
+            return
+        self.next_update = self.elapsed + (1.0 if self.elapsed < 8 else 2.0)
+        out: list[RadianceGrid] = []
+        yield from self.ticks(self.grid_of(level, out))
+        psnr = yield from self.score(out[0])
+        if psnr is not None:
+            self.curve.append([round(self.elapsed, 2), round(psnr, 2)])
+            self.note = f"{psnr:.1f} dB"
+        self.on_update(out[0], psnr, self.elapsed)

@@ -1,0 +1,210 @@
+"""Lifting 2D features onto voxels: the mean over views, weighted by how much of the light each voxel gives to a view.
+
+    w_i(x) = T_i(x) alpha(x)                   rendering weight of the voxel at x on the ray from camera i through x
+    f(x)   = normalise(sum_i w_i f_i(p_i))     f_i sampled bilinearly at the projection p_i of x
+    spread = 1 - |sum_i w_i f_i| / sum_i w_i   0 where all views agree, towards 1 where they contradict each other
+
+It gathers (each voxel reads its pixel), so voxels between the cells of a coarse feature map are reached too and
+threads never write to the same row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numba as nb
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.api.camera import Camera
+from engine.api.jobs import Job, Progress
+from engine.grid.radiance import RadianceGrid
+from engine.march.kernels import gather, pjit, sigmoid, span, stride
+
+Float32 = NDArray[np.float32]
+
+SLICE_NUMBERS = 1 << 21
+"""Feature numbers (voxels x channels) per slice of work."""
+
+LEAST_WEIGHT = np.float32(0.02)
+"""A view that gets less of its light than this from a voxel says nothing about it."""
+
+
+@dataclass(frozen=True, eq=False)
+class LiftedFeatures:
+    """Features of the voxels: ``mean`` (V, D) float32 unit-norm (zero where unseen), ``spread`` (V,) in [0, 1],
+    ``weight`` (V,) the summed rendering weights, 0 where no view sees the voxel."""
+
+    mean: Float32
+    spread: Float32
+    weight: Float32
+
+
+class LiftAccumulator:
+    """Adds feature maps view by view, in any order, as they are encoded.
+
+    Args:
+        grid: whose voxels receive the features.
+        dim: D. Memory is V x D float32.
+    """
+
+    def __init__(self, grid: RadianceGrid, dim: int) -> None:
+        self.grid = grid
+        self.views = 0
+        self._sum: Float32 = np.zeros((len(grid.index), dim), np.float32)
+        self._weight: Float32 = np.zeros(len(grid.index), np.float32)
+
+    def add_slices(self, camera: Camera, features: Float32) -> Iterator[None]:
+        """Add one view's map (h, w, D), which covers the whole image of ``camera``; yields between slices.
+
+        Raises:
+            ValueError: the map has another number of channels.
+        """
+        features = np.ascontiguousarray(features, dtype=np.float32)
+        h, w, dim = features.shape
+        if dim != self._sum.shape[1]:
+            raise ValueError(f"the map has {dim} channels, expected {self._sum.shape[1]}")
+        grid = self.grid
+        view = camera.scaled(w, h)
+        project = _projection(view, grid)
+        origin = grid.spec.to_grid(camera.centre_w[None])[0]
+        chunk = max(256, min(16384, SLICE_NUMBERS // dim))
+        for start in range(0, len(grid.index), chunk):
+            end = min(start + chunk, len(grid.index))
+            _gather_features(
+                start,
+                end,
+                grid.index,
+                grid.raw,
+                grid.lut,
+                grid.skip,
+                origin,
+                project,
+                features,
+                self._sum,
+                self._weight,
+            )
+            yield
+        self.views += 1
+
+    def add(self, camera: Camera, features: Float32) -> None:
+        """``add_slices`` at once."""
+        for _ in self.add_slices(camera, features):
+            pass
+
+    def result(self) -> LiftedFeatures:
+        """What has been lifted so far; the accumulator can go on."""
+        mean = np.empty_like(self._sum)
+        spread = np.empty_like(self._weight)
+        _normalise(self._sum, self._weight, mean, spread)
+        return LiftedFeatures(mean, spread, self._weight.copy())
+
+
+def lift_features(grid: RadianceGrid, cameras: Sequence[Camera], maps: Sequence[Float32]) -> Job[LiftedFeatures]:
+    """Lift feature maps (h, w, D), one a camera, onto the voxels of a grid.
+
+    Raises:
+        ValueError: no map, or maps of different D.
+    """
+    if not maps or len(maps) != len(cameras):
+        raise ValueError(f"{len(maps)} maps for {len(cameras)} cameras")
+    lift = LiftAccumulator(grid, maps[0].shape[2])
+    for done, (camera, features) in enumerate(zip(cameras, maps, strict=True)):
+        for _ in lift.add_slices(camera, features):
+            yield Progress(done, len(maps), "views")
+    return lift.result()
+
+
+def _projection(camera: Camera, grid: RadianceGrid) -> Float32:
+    """(3, 4) from grid coordinates to (u z, v z, z)."""
+    to_world = np.eye(4)
+    to_world[:3] *= grid.spec.voxel
+    to_world[:3, 3] = grid.spec.lo_w
+    return (camera.intrinsics @ (np.linalg.inv(camera.c2w) @ to_world)[:3]).astype(np.float32)
+
+
+@pjit
+def _gather_features(start, end, index, raw_s, lut, skip, origin, project, features, total, weight):
+    """Add w f to ``total`` (V, D) and w to ``weight`` (V,) for the voxels start <= j < end."""
+    nx, ny, nz = skip.shape
+    height, width, channels = features.shape
+    for j in nb.prange(start, end):
+        corner = np.empty(8, np.int32)
+        share = np.empty(8, np.float32)
+        px = np.float32(index[j, 0]) + np.float32(0.5)
+        py = np.float32(index[j, 1]) + np.float32(0.5)
+        pz = np.float32(index[j, 2]) + np.float32(0.5)
+        z = project[2, 0] * px + project[2, 1] * py + project[2, 2] * pz + project[2, 3]
+        if z <= np.float32(1e-6):
+            continue
+        u = (project[0, 0] * px + project[0, 1] * py + project[0, 2] * pz + project[0, 3]) / z
+        v = (project[1, 0] * px + project[1, 1] * py + project[1, 2] * pz + project[1, 3]) / z
+        if u < 0 or v < 0 or u >= width or v >= height:
+            continue
+        dx = px - origin[0]
+        dy = py - origin[1]
+        dz = pz - origin[2]
+        distance_to = np.sqrt(dx * dx + dy * dy + dz * dz)
+        if distance_to < np.float32(1e-3):
+            continue
+        dx /= distance_to
+        dy /= distance_to
+        dz /= distance_to
+        t, _t1 = span(origin[0], origin[1], origin[2], dx, dy, dz, nx, ny, nz)
+        # samples one voxel apart, the last but one a voxel before this one
+        t = distance_to - np.floor(distance_to - t)
+        inv_m = np.float32(1.0) / max(abs(dx), abs(dy), abs(dz))
+        left = np.float32(1.0)
+        while t < distance_to - np.float32(0.5) and left > LEAST_WEIGHT:
+            qx = max(origin[0] + t * dx - np.float32(0.5), np.float32(0.0))
+            qy = max(origin[1] + t * dy - np.float32(0.5), np.float32(0.0))
+            qz = max(origin[2] + t * dz - np.float32(0.5), np.float32(0.0))
+            ix = min(int(qx), nx - 2)
+            iy = min(int(qy), ny - 2)
+            iz = min(int(qz), nz - 2)
+            far = skip[ix, iy, iz]
+            if far > 0:
+                t += stride(far, inv_m)
+                continue
+            _found, s, _active = gather(lut, raw_s, ix, iy, iz, qx, qy, qz, corner, share)
+            left *= np.float32(1.0) - sigmoid(s)
+            t += np.float32(1.0)
+        w = left * sigmoid(raw_s[j])
+        if w < LEAST_WEIGHT:
+            continue
+        x = min(max(u - np.float32(0.5), np.float32(0.0)), np.float32(width - 1))
+        y = min(max(v - np.float32(0.5), np.float32(0.0)), np.float32(height - 1))
+        x0 = int(x)
+        y0 = int(y)
+        x1 = min(x0 + 1, width - 1)
+        y1 = min(y0 + 1, height - 1)
+        fx = x - np.float32(x0)
+        fy = y - np.float32(y0)
+        w00 = w * (np.float32(1.0) - fx) * (np.float32(1.0) - fy)
+        w01 = w * fx * (np.float32(1.0) - fy)
+        w10 = w * (np.float32(1.0) - fx) * fy
+        w11 = w * fx * fy
+        for k in range(channels):
+            total[j, k] += (
+                w00 * features[y0, x0, k]
+                + w01 * features[y0, x1, k]
+                + w10 * features[y1, x0, k]
+                + w11 * features[y1, x1, k]
+            )
+        weight[j] += w
+
+
+@pjit
+def _normalise(total, weight, mean, spread):
+    for j in nb.prange(total.shape[0]):
+        square = np.float32(0.0)
+        for k in range(total.shape[1]):
+            square += total[j, k] * total[j, k]
+        norm = np.sqrt(square)
+        inv = np.float32(1.0) / norm if norm > 0 else np.float32(0.0)
+        for k in range(total.shape[1]):
+            mean[j, k] = total[j, k] * inv
+        spread[j] = (
+            min(max(np.float32(1.0) - norm / weight[j], np.float32(0.0)), np.float32(1.0)) if weight[j] > 0 else 0.0
+        )

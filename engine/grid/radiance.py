@@ -1,0 +1,229 @@
+"""The pruned radiance grid of a capture: what is rendered, shown, stored and reopened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from engine.api.errors import CacheError
+from engine.api.scene import Volume
+from engine.grid.skip import build_tables, tables_slices
+from engine.grid.spec import GridSpec
+from engine.storage import read_tensors, write_tensors
+
+Float32 = NDArray[np.float32]
+Int32 = NDArray[np.int32]
+UInt8 = NDArray[np.uint8]
+
+FORMAT = "radiance-grid/1"
+MAX_TAU = 30.0
+"""Optical thickness of one voxel is stored at most so large (it lets 1e-13 of the light through)."""
+MAX_BACKGROUND = 1 << 22
+
+
+def raw_of_tau(tau: ArrayLike) -> Float32:
+    """s = log(exp(tau) - 1), the inverse of tau = softplus(s), for tau in [0, MAX_TAU]; never below the empty -10."""
+    t = np.clip(np.asarray(tau, np.float32), 4.5399e-5, MAX_TAU)
+    return np.where(t > 15, t, np.log(np.expm1(np.minimum(t, 16)))).astype(np.float32)
+
+
+def tau_of_raw(raw: ArrayLike) -> Float32:
+    """tau = softplus(s): the optical thickness of one voxel, dimensionless."""
+    return np.logaddexp(np.float32(0), np.asarray(raw, np.float32)).astype(np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class RadianceGrid:
+    """Sparse voxels with colour and density, and what is seen where no voxel is.
+
+    Made by ``RadianceGrid.of`` or ``load``: both hold values at the stored precision (colour 8 bit, optical thickness
+    16 bit), so a grid renders the same before it is saved and after it is loaded.
+
+    Attributes:
+        spec: where the voxels lie.
+        index: (V, 3) int32, the active voxels.
+        rgb: (V, 3) float32 in [0, 1].
+        sigma: (V,) float32, density in 1/world unit.
+        background: (H, W, 3) float32 in [0, 1], equirectangular map of the light from beyond the box, by direction
+            (rows: polar angle from +z; columns: azimuth atan2(y, x), wrapping); (1, 1, 3) is one constant colour.
+        lut: int32 dims, row of each voxel or -1.
+        skip: uint8 dims, empty-space distances of the dual cells (``engine.march.kernels``).
+        meta: JSON values: ``psnr``, ``curve`` [[seconds, dB], …], ``seconds``, ``heldout`` …
+    """
+
+    spec: GridSpec
+    index: Int32
+    rgb: Float32
+    sigma: Float32
+    background: Float32
+    lut: Int32
+    skip: UInt8
+    meta: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        spec: GridSpec,
+        index: Int32,
+        rgb: ArrayLike,
+        tau: ArrayLike,
+        background: ArrayLike,
+        meta: Mapping[str, Any] | None = None,
+        tables: tuple[Int32, UInt8] | None = None,
+    ) -> RadianceGrid:
+        """A grid of voxels ``index`` (V, 3) with colours (V, 3) in [0, 1] and optical thickness ``tau`` (V,).
+
+        Values are rounded to the stored precision. ``tables`` (lut, skip) may be given where they are known.
+        """
+        index = np.ascontiguousarray(index, dtype=np.int32).reshape(-1, 3)
+        colour8 = np.rint(np.clip(np.asarray(rgb, np.float32), 0, 1) * 255).astype(np.uint8)
+        tau16 = np.clip(np.asarray(tau, np.float32), 0, MAX_TAU).astype(np.float16)
+        background8 = np.rint(np.clip(np.asarray(background, np.float32), 0, 1) * 255).astype(np.uint8)
+        return cls._of_stored(spec, index, colour8, tau16, background8, dict(meta or {}), tables)
+
+    @classmethod
+    def _of_stored(
+        cls,
+        spec: GridSpec,
+        index: Int32,
+        colour8: UInt8,
+        tau16: NDArray[np.float16],
+        background8: UInt8,
+        meta: dict[str, Any],
+        tables: tuple[Int32, UInt8] | None,
+    ) -> RadianceGrid:
+        lut, skip = tables if tables is not None else build_tables(index, spec.dims)
+        scale = np.float32(1 / 255)
+        arrays = (
+            index,
+            colour8.astype(np.float32) * scale,
+            tau16.astype(np.float32) / np.float32(spec.voxel),
+            background8.astype(np.float32) * scale,
+            lut,
+            skip,
+        )
+        for a in arrays:
+            a.setflags(write=False)
+        return cls(spec, *arrays, meta)
+
+    @classmethod
+    def empty(cls, spec: GridSpec, background: ArrayLike) -> RadianceGrid:
+        """A grid without voxels: every ray sees the background."""
+        return cls.of(spec, np.zeros((0, 3), np.int32), np.zeros((0, 3)), np.zeros(0), background)
+
+    @property
+    def tau(self) -> Float32:
+        """(V,) optical thickness of each voxel, sigma * voxel."""
+        return self.sigma * np.float32(self.spec.voxel)
+
+    @cached_property
+    def raw(self) -> Float32:
+        """(V,) raw density s with softplus(s) = tau, as the kernels interpolate it."""
+        raw = raw_of_tau(self.tau)
+        raw.setflags(write=False)
+        return raw
+
+    @cached_property
+    def packed(self) -> Float32:
+        """(V, 4) colour and raw density side by side, as the colour kernel reads them."""
+        packed = np.concatenate([self.rgb, self.raw[:, None]], axis=1)
+        packed.setflags(write=False)
+        return packed
+
+    def centres_w(self) -> NDArray[np.float64]:
+        """(V, 3) centres of the voxels, world units."""
+        return self.spec.to_world(self.index + 0.5)
+
+    def to_volume(self, version: int) -> Volume:
+        """The voxels as the canvas shows them; alpha = 1 - exp(-tau)."""
+        rgba = np.empty((len(self.index), 4), np.uint8)
+        rgba[:, :3] = np.rint(self.rgb * 255)
+        rgba[:, 3] = np.rint(-np.expm1(-self.tau) * 255)
+        return Volume(self.spec.lo_w, self.spec.voxel, self.spec.dims, self.index, rgba, version)
+
+    def save(self, path: Path) -> None:
+        """Write the grid as safetensors (11 bytes a voxel), atomically.
+
+        Raises:
+            CacheError: the file cannot be written.
+        """
+        header = {
+            "format": FORMAT,
+            "lo_w": self.spec.lo_w.tolist(),
+            "voxel": self.spec.voxel,
+            "dims": list(self.spec.dims),
+            "meta": self.meta,
+        }
+        tensors = {
+            "index": self.index.astype(np.uint16),
+            "rgb": np.rint(self.rgb * 255).astype(np.uint8),
+            "tau": self.tau.astype(np.float16),
+            "background": np.rint(self.background * 255).astype(np.uint8),
+        }
+        write_tensors(path, tensors, header)
+
+    @classmethod
+    def load(cls, path: Path) -> RadianceGrid:
+        """Read what ``save`` wrote.
+
+        Raises:
+            CacheError: missing, damaged, or not a grid of this format.
+        """
+        tensors, header = read_tensors(path)
+        try:
+            return cls._parse(tensors, header)
+        except (KeyError, TypeError, ValueError, OverflowError) as e:
+            raise CacheError(
+                "is not a radiance grid of this version",
+                path=path,
+                found=f"{type(e).__name__}: {e}",
+                expected=f"the format '{FORMAT}'",
+                mend="delete the file; the grid will be fitted again",
+            ) from e
+
+    @classmethod
+    def _parse(cls, tensors: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> RadianceGrid:
+        if header.get("format") != FORMAT:
+            raise ValueError(f"format {header.get('format')!r}")
+        if not isinstance(header["meta"], dict):
+            raise TypeError("meta is not an object")
+        spec = GridSpec(np.array(header["lo_w"], dtype=np.float64), float(header["voxel"]), tuple(header["dims"]))
+        index, rgb, tau, background = (tensors[k] for k in ("index", "rgb", "tau", "background"))
+        count = len(index) if index.ndim == 2 else -1
+        _expect("index", index, np.uint16, (count, 3))
+        _expect("rgb", rgb, np.uint8, (count, 3))
+        _expect("tau", tau, np.float16, (count,))
+        if background.ndim != 3 or not 0 < background.size <= MAX_BACKGROUND:
+            raise ValueError(f"background of shape {background.shape}")
+        _expect("background", background, np.uint8, (*background.shape[:2], 3))
+        if count and (index >= np.array(spec.dims)).any():
+            raise ValueError("a voxel lies outside the grid")
+        if not (np.isfinite(tau).all() and (tau >= 0).all() and (tau <= MAX_TAU).all()):
+            raise ValueError("optical thickness outside its range")
+        return cls._of_stored(spec, index.astype(np.int32), rgb, tau, background, header["meta"], None)
+
+
+def grid_slices(
+    spec: GridSpec,
+    index: Int32,
+    rgb: Float32,
+    tau: Float32,
+    background: ArrayLike,
+    meta: Mapping[str, Any],
+    out: list[RadianceGrid],
+) -> Iterator[None]:
+    """Append ``RadianceGrid.of(...)`` to ``out``, its tables made in slices."""
+    tables: list[tuple[Int32, UInt8]] = []
+    yield from tables_slices(index, spec.dims, tables)
+    out.append(RadianceGrid.of(spec, index, rgb, tau, background, meta, tables[0]))
+
+
+def _expect(name: str, array: NDArray[Any], dtype: Any, shape: tuple[int, ...]) -> None:
+    if array.dtype != dtype or array.shape != shape:
+        raise ValueError(f"{name} is {array.dtype} {array.shape}, expected {np.dtype(dtype)} {shape}")

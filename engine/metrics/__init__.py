@@ -1,0 +1,1 @@
+"""Measures of quality that the command line prints."""
