@@ -151,7 +151,7 @@ def encode(command: Encode) -> dict[str, Any]:
         "dim": scene.features.dim,
         "voxels": None if scene.lifted is None else len(scene.lifted.grid.index),
         "seconds": round(time.perf_counter() - start, 3),
-        "file": str(scene.features.path()),
+        "file": str(scene.features.path(command.ship)),
     }
 
 

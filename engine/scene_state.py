@@ -18,6 +18,7 @@ from engine.api.messages import (
     JobProgress,
     MatchQuery,
     Notice,
+    PixelSource,
     RenderView,
     Reply,
     Request,
@@ -138,14 +139,20 @@ class SceneState:
         """Encode all photos (stored ones are read back), then lift onto the grid."""
         start = time.perf_counter()
         features = yield from self._ready_features(request.encoder)
-        for view in features.views():
-            yield self._view_colours(request.id, view)
+        for warning in features.warnings:
+            yield Notice(id=request.id, text=warning)
+        if features.basis is not None:
+            for view in features.views():
+                yield self._view_colours(request.id, view)
         todo = features.missing()
         if todo:
             try:
                 yield from report(request, features.encode(todo), after_step=lambda: self._flush_views(request.id))
             finally:
-                features.save()
+                features.save(self.ship)
+        if features.skipped:
+            first = next(iter(features.skipped.values()))
+            yield Notice(id=request.id, text=f"{len(features.skipped)} photos were left out. {first}")
         if self.grid is not None:
             yield from self._lift(request.id)
         yield JobFinished(
@@ -194,20 +201,19 @@ class SceneState:
         assert self.grid is not None
         assert self.features is not None
         grid, features = self.grid, self.features
-        self.lifted = yield from without_replies(lift(grid, features, self.store))
+        self.lifted = yield from without_replies(lift(grid, features, self.capture, self.store))
         yield from self._show_lifted(request_id)
 
     def _show_lifted(self, request_id: int) -> Replies[None]:
         """PCA colours and spread on the voxels shown now, carried over by position if they were lifted on others."""
-        if self.lifted is None or self.features is None or self.grid is None or self.features.basis is None:
+        if self.lifted is None or self.features is None or self.grid is None:
             return
-        rgb, spread = self.lifted.colours(self.features.basis), self.lifted.spread
         yield VoxelFeatures(
             id=request_id,
             encoder=self.features.encoder_name,
             version=self.version,
-            rgb=self.lifted.carry(self.grid, rgb),
-            spread=self.lifted.carry(self.grid, spread),
+            rgb=self.lifted.carry(self.grid, self.lifted.colours),
+            spread=self.lifted.carry(self.grid, self.lifted.features.spread),
         )
 
     # -- queries ------------------------------------------------------------------------------------------------------
@@ -217,6 +223,8 @@ class SceneState:
         from engine.matching import answer
 
         features = yield from self._ready_features(self.features.encoder_name if self.features else "default")
+        if isinstance(request.source, PixelSource):
+            yield from without_replies(features.encode_view(self.check_view(request.source.view)))
         yield answer(self, features, request)
 
     def render(self, request: RenderView) -> Replies[None]:
@@ -228,9 +236,9 @@ class SceneState:
         if request.layer in ("colour", "depth"):
             rgb, opacity, depth_z = render_colour(self.grid, request.camera)
         else:
-            if self.lifted is None or self.features is None or self.features.basis is None:
+            if self.lifted is None:
                 raise QueryError("there are no features on the scene yet", mend="wait until the photos are encoded")
-            table = self.lifted.carry(self.grid, self.lifted.colours(self.features.basis))
+            table = self.lifted.carry(self.grid, self.lifted.colours)
             rgb, opacity, depth_z = render_table(self.grid, table.astype(np.float32) / 255, request.camera)
             rgb = rgb / np.maximum(opacity, 1e-6)[..., None]
         rgba = np.concatenate([rgb, opacity[..., None]], axis=2)
