@@ -10,17 +10,20 @@ import numpy as np
 from engine.api.camera import Camera
 from engine.api.errors import CaptureError
 from engine.captures.capture import View
-from engine.captures.photos import nearest
+from engine.captures.photos import has_alpha, nearest
 from engine.captures.poses import Float64
 
 DEPTH_VIEWS = 16
 DEPTH_SIDE = 64
+ALPHA_SIDE = 256
 MARGIN = 0.03
+ENOUGH = 100
+CLOSED = 0.75
 
 
 @dataclass(frozen=True)
 class Region:
-    """``bounds_w`` (2, 3); ``bounded``: nothing worth showing lies beyond; ``surface_w`` (N, 3) points it was read from."""
+    """``bounds_w`` (2, 3); ``bounded``: nothing worth showing lies beyond; ``surface_w`` (N, 3): the evidence."""
 
     bounds_w: Float64
     bounded: bool
@@ -66,6 +69,13 @@ def focus_point(cameras: Sequence[Camera]) -> tuple[Float64, float]:
     return np.linalg.lstsq(normal, rhs, rcond=1e-9)[0], float(values[0] / values[-1])
 
 
+def looked_at(cameras: Sequence[Camera]) -> tuple[Float64, bool]:
+    """``focus_point``, and whether it is one place that most cameras have before them."""
+    focus, fixed = focus_point(cameras)
+    ahead = np.array([c.to_camera(focus[None])[0, 2] for c in cameras])
+    return focus, fixed > 0.01 and float(np.mean(ahead > 0)) > 0.7
+
+
 def from_poses(cameras: Sequence[Camera]) -> Float64:
     """(2, 3) bounds when nothing but poses is known.
 
@@ -73,9 +83,8 @@ def from_poses(cameras: Sequence[Camera]) -> Float64:
     look outwards or all one way: what they see up to a few times the distance they moved.
     """
     centres = np.stack([c.centre_w for c in cameras])
-    focus, fixed = focus_point(cameras)
-    ahead = np.array([c.to_camera(focus[None])[0, 2] for c in cameras])
-    if fixed > 0.01 and np.mean(ahead > 0) > 0.7:
+    focus, converge = looked_at(cameras)
+    if converge:
         half_view = np.median([max(c.width / c.intrinsics[0, 0], c.height / c.intrinsics[1, 1]) / 2 for c in cameras])
         half = 1.1 * float(np.median(np.linalg.norm(centres - focus, axis=1))) * min(float(half_view), 1.0)
         return np.stack([focus - half, focus + half])
@@ -101,30 +110,68 @@ def from_range(cameras: Sequence[Camera], near_far: Sequence[tuple[float, float]
 def from_points(points_w: Float64, low: float, high: float) -> Float64:
     """(2, 3) per-axis percentiles, with a margin, never flat."""
     lo, hi = np.percentile(points_w, [low, high], axis=0)
-    pad = MARGIN * (hi - lo) + 1e-3 * float((hi - lo).max()) + 1e-9
+    pad = MARGIN * (hi - lo) + 0.01 * float((hi - lo).max()) + 1e-6
     return np.stack([lo - pad, hi + pad])
+
+
+def near_focus(points_w: Float64, cameras: Sequence[Camera]) -> Float64:
+    """(M, 3) the points no farther from where the cameras look than the cameras are: the subject, not the background.
+
+    All points when the cameras do not look at one place, or when hardly any point is there.
+    """
+    focus, converge = looked_at(cameras)
+    if not converge:
+        return points_w
+    reach = float(np.median([np.linalg.norm(c.centre_w - focus) for c in cameras]))
+    kept = points_w[np.linalg.norm(points_w - focus, axis=1) < reach]
+    return kept if len(kept) >= max(ENOUGH, 0.1 * len(points_w)) else points_w
+
+
+def is_cut_out(views: Sequence[View]) -> bool:
+    """Whether photos show an object without background: the middle photo is transparent over 2 % of its area or more,
+    and another photo has transparency too."""
+    probes = [views[len(views) // 2], views[0]]
+    try:
+        if not all(has_alpha(v.image) for v in probes):
+            return False
+        alpha = probes[0].read(ALPHA_SIDE).alpha
+    except CaptureError:
+        return False
+    return alpha is not None and float((alpha < 128).mean()) > 0.02
 
 
 def region(
     views: Sequence[View],
     sparse_w: Float64 | None = None,
     near_far: Sequence[tuple[float, float]] | None = None,
-    cut_out: bool = False,
 ) -> Region:
-    """Choose by the best evidence.
+    """Choose by the best evidence there is.
+
+    1. Depth: percentiles 0.5 and 99.5 of what it shows. Where it covers the photos (75 %: sensors leave holes) all of
+       it counts and the scene is bounded; else, if the cameras look at one place, what is no farther from it than they.
+    2. near/far per view: the frusta between them, far cut at eight times near.
+    3. Sparse points: percentiles 1 and 99 of those near the subject, grown by a tenth, for texture is found on parts
+       of surfaces only.
+    4. Poses alone: a cube around what the cameras look at.
+
+    Objects cut out by alpha are bounded too.
 
     Args:
+        views: posed photos, at least one.
         sparse_w: (N, 3) reliable sparse points (seen by three views or more where that is known).
         near_far: (near, far) per view, depth along z.
-        cut_out: objects are cut out by alpha, so that there is no background.
     """
     cameras = [v.camera for v in views]
+    cut_out = is_cut_out(views)
     surface, known = depth_points(views)
-    if len(surface) >= 100:
-        closed = known > 0.9
-        return Region(from_points(surface, 0.5, 99.5), closed or cut_out, surface)
+    if len(surface) >= ENOUGH:
+        closed = known > CLOSED
+        kept = surface if closed else near_focus(surface, cameras)
+        return Region(from_points(kept, 0.5, 99.5), closed or cut_out, surface)
     if near_far:
         return Region(from_range(cameras, near_far), cut_out, np.zeros((0, 3)))
-    if sparse_w is not None and len(sparse_w) >= 100:
-        return Region(from_points(sparse_w, 2, 98), cut_out, sparse_w)
+    if sparse_w is not None and len(sparse_w) >= ENOUGH:
+        bounds_w = from_points(near_focus(sparse_w, cameras), 1, 99)
+        grow = 0.1 * (bounds_w[1] - bounds_w[0])
+        return Region(np.stack([bounds_w[0] - grow, bounds_w[1] + grow]), cut_out, sparse_w)
     return Region(from_poses(cameras), cut_out, np.zeros((0, 3)))

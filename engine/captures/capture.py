@@ -55,7 +55,7 @@ class View:
         image: the photo's file.
         lens: its distortion; None for a pinhole.
         mask: image whose black pixels are left out.
-        depth: depth image, distorted as the photo is.
+        depth: depth image; ``DepthFile`` says whether it is distorted as the photo is.
     """
 
     index: int
@@ -102,7 +102,7 @@ class View:
             valid = masked if valid is None else valid & masked
         depth_z = None
         if depth and self.depth is not None:
-            depth_z = photos.nearest(self.depth.read(), size, positions)
+            depth_z = photos.nearest(self.depth.read(), size, None if self.depth.of_undistorted else positions)
         return Photo(
             camera=camera,
             rgb=np.ascontiguousarray(pixels_[..., :3]),
@@ -155,7 +155,8 @@ class Capture:
         """Decode photos one after another, passing over those that turn out to be damaged.
 
         Args:
-            max_side, depth: as for ``read``.
+            max_side: as for ``read``.
+            depth: as for ``read``.
             views: indices to read; all by default.
             on_skip: told of each view passed over.
 

@@ -17,7 +17,9 @@ from engine.captures.photos import MAX_PIXELS
 Float32 = NDArray[np.float32]
 
 FORMATS = ("PNG", "TIFF", "PPM")
+ARRAYS = (".npy", ".npz")
 KEYS = ("z", "depth", "arr_0")
+UNKNOWN = 65535
 
 
 @dataclass(frozen=True)
@@ -28,11 +30,19 @@ class DepthFile:
         path: .png, .tif, .pgm, .npy or .npz (key ``z`` or ``depth``, else the only one).
         integer_unit: world units per count, for files of integers.
         float_unit: world units per 1.0, for files of floats.
+
+    Arrays (.npy, .npz) are read as depth of the *undistorted* photo, images as depth of the photo as it is: sensors
+    register depth to their photos, while multi-view stereo works on undistorted images and writes floats.
     """
 
     path: Path
     integer_unit: float
     float_unit: float
+
+    @property
+    def of_undistorted(self) -> bool:
+        """Whether the depth belongs to the undistorted photo."""
+        return self.path.suffix.lower() in ARRAYS
 
     def size(self) -> tuple[int, int]:
         """(width, height) from the header alone.
@@ -41,7 +51,7 @@ class DepthFile:
             CaptureError: not a depth image, or too large.
         """
         try:
-            if self.path.suffix.lower() in (".npy", ".npz"):
+            if self.of_undistorted:
                 with _numpy_stream(self.path) as stream:
                     shape, _ = _header(stream)
                 size = (shape[1], shape[0])
@@ -54,7 +64,8 @@ class DepthFile:
         return size
 
     def read(self) -> Float32:
-        """(H, W) float32 in world units; 0 where nothing was measured (zero, negative, NaN, infinite in the file).
+        """(H, W) float32 in world units; 0 where nothing was measured: zero, negative, NaN or infinite in the
+        file, or 65535 in 16-bit files (7-Scenes, RealSense).
 
         Raises:
             CaptureError: truncated or damaged.
@@ -63,13 +74,15 @@ class DepthFile:
             values = self._values()
         except Exception as e:  # decoders raise anything at all on damaged bytes
             raise self._unreadable(e) from e
+        if values.dtype.itemsize == 2 and values.dtype.kind == "u":
+            values = np.where(values == UNKNOWN, 0, values)
         unit = self.integer_unit if np.issubdtype(values.dtype, np.integer) else self.float_unit
         with np.errstate(over="ignore", invalid="ignore"):
             z = values.astype(np.float32) * np.float32(unit)
             return np.where((z > 0) & np.isfinite(z), z, np.float32(0))
 
     def _values(self) -> NDArray[Any]:
-        if self.path.suffix.lower() in (".npy", ".npz"):
+        if self.of_undistorted:
             with _numpy_stream(self.path) as stream:
                 shape, dtype = _header(stream)
                 _check_count((shape[1], shape[0]))

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from engine.api.errors import CaptureError
+from engine.captures.photos import SUFFIXES
 
 MAX_JSON_BYTES = 64 << 20
 
@@ -113,3 +114,11 @@ def number(data: Mapping[str, Any], key: str) -> float | None:
     if not math.isfinite(out):
         raise ValueError(f"{key} is not finite")
     return out
+
+
+def photos_in(folder: Path) -> list[Path]:
+    """The photos directly in a folder, in the order of their names; none when it cannot be listed."""
+    try:
+        return sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and is_file(p))
+    except OSError:
+        return []

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from engine.api.camera import Camera
 from engine.api.errors import CaptureError
+from engine.api.scene import PointCloud
 from engine.captures.capture import View
 from engine.captures.depth import DepthFile
 from engine.captures.files import Notes, is_file
@@ -68,6 +70,29 @@ class Intrinsics:
         return np.array([[fx * sx, 0, cx * sx], [0, fy * sy, cy * sy], [0, 0, 1.0]])
 
 
+@dataclass(frozen=True)
+class Contents:
+    """What a reader found besides the frames it handed to the collector.
+
+    Attributes:
+        format: the reader's name.
+        root: the folder that paths in the capture are relative to.
+        described_by: files that count for the fingerprint, beside photos, masks and depth.
+        points: sparse points, or bare geometry.
+        reliable_w: (N, 3) the points seen by three views or more, where that is known; else all.
+        near_far: (near, far) per kept view, depth along z, where the format states it.
+        up_w: (3,) where the format defines it.
+    """
+
+    format: str
+    root: Path
+    described_by: tuple[Path, ...]
+    points: PointCloud | None = None
+    reliable_w: NDArray[np.float64] | None = None
+    near_far: tuple[tuple[float, float], ...] | None = None
+    up_w: tuple[float, float, float] | None = None
+
+
 class FrameCollector:
     """Checks frames one by one as a reader finds them and keeps those that can be shown.
 
@@ -90,26 +115,31 @@ class FrameCollector:
         lens: Callable[[], Lens | None] = lambda: None,
         mask: Path | None = None,
         depth: DepthFile | None = None,
-    ) -> None:
+    ) -> bool:
         """Check one frame and keep it if it holds.
 
         Args:
             name: how the frame is called in warnings and lists.
             image: the photo's file; None when the stated path may not be followed.
             pose: camera-to-world, 3×4 or 4×4, of anything the file held.
-            intrinsics, lens: called once the photo is known to be there; may raise ValueError to skip the frame.
+            intrinsics: called once the photo is known to be there; may raise ValueError to skip the frame.
             axes: (4, 4) the reader's camera axes to OpenCV's, multiplied from the right.
-            mask, depth: further files; ignored with a warning when they do not fit.
+            lens: as ``intrinsics``.
+            mask: image of the photo's shape; ignored with a warning when it does not fit.
+            depth: likewise.
+
+        Returns:
+            Whether the frame was kept.
         """
         if image is None:
             self.notes.count("frames skipped, the photo's path leads out of the capture", name)
-            return
+            return False
         if not is_file(image):
             self.notes.count("frames skipped, the photo is missing", name)
-            return
+            return False
         if image in self._seen:
             self.notes.count("frames skipped, the photo is listed twice", name)
-            return
+            return False
         self._seen.add(image)
         try:
             width, height = image_size(image)
@@ -118,10 +148,10 @@ class FrameCollector:
             optics = lens()
         except CaptureError as e:
             self.notes.count(f"frames skipped, {e.what}", name)
-            return
+            return False
         except ValueError as e:
             self.notes.count(f"frames skipped, {e}", name)
-            return
+            return False
         if mended:
             self.notes.count("poses were not quite rigid and were made so", name)
         camera = Camera(k, c2w if axes is None else c2w @ axes, width, height)
@@ -137,6 +167,7 @@ class FrameCollector:
                 depth=self._fitting_depth(depth, camera, name),
             )
         )
+        return True
 
     def finish(self, path: Path) -> tuple[View, ...]:
         """The views, every 8th held out from the fit when there are at least eight.

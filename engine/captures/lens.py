@@ -107,13 +107,13 @@ class FisheyeLens:
 def undistort(lens: Lens, pos_n: Float64) -> Float64:
     """(N, 2) photo coordinates to (N, 2) ideal ones, by Newton's method on ``lens.distort``; NaN where it fails."""
     x = pos_n.copy()
-    step = 1e-6
+    along_x, along_y = np.array([1e-6, 0]), np.array([0, 1e-6])
     for _ in range(20):
         f = lens.distort(x) - pos_n
         # A point outside the lens's domain is drawn back towards the axis, where every lens is defined.
         lost = ~np.isfinite(f).all(axis=1)
-        dx = (lens.distort(x + [step, 0]) - lens.distort(x - [step, 0])) / (2 * step)
-        dy = (lens.distort(x + [0, step]) - lens.distort(x - [0, step])) / (2 * step)
+        dx = (lens.distort(x + along_x) - lens.distort(x - along_x)) / 2e-6
+        dy = (lens.distort(x + along_y) - lens.distort(x - along_y)) / 2e-6
         det = dx[:, 0] * dy[:, 1] - dy[:, 0] * dx[:, 1]
         with np.errstate(divide="ignore", invalid="ignore"):
             delta = (

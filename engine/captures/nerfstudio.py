@@ -1,4 +1,4 @@
-"""nerfstudio and instant-ngp: ``transforms.json``.
+"""nerfstudio, instant-ngp and Blender NeRF-synthetic: ``transforms.json`` and ``transforms_train.json`` and so on.
 
 Poses are camera-to-world in OpenGL axes. ``applied_transform`` is what nerfstudio's converter did to the original
 world before it wrote the poses, so nothing remains to be done to them: the file's world is the capture's world.
@@ -12,17 +12,62 @@ from pathlib import Path
 from typing import Any
 
 from engine.api.errors import CaptureError
+from engine.api.scene import PointCloud
 from engine.captures.depth import DepthFile
-from engine.captures.files import inside, number, read_json
-from engine.captures.frames import FrameCollector, Intrinsics
+from engine.captures.files import inside, is_file, number, read_json
+from engine.captures.frames import Contents, FrameCollector, Intrinsics
+from engine.captures.geometry import read_points
 from engine.captures.lens import BrownLens, FisheyeLens, Lens
+from engine.captures.photos import SUFFIXES
 from engine.captures.poses import GL_TO_CV
+
+SPLITS = ("train", "val", "test")
 
 UNIT_KEYS = ("depth_unit_scale_factor", "depth_unit_m", "integer_depth_scale", "depth_scale")
 MILLIMETRE = 0.001
 
 
-def read_frames(path: Path, frames: FrameCollector) -> dict[str, Any]:
+def splits(folder: Path) -> list[Path]:
+    """The files of a Blender NeRF-synthetic folder, training views first."""
+    return [p for name in SPLITS if is_file(p := folder / f"transforms_{name}.json")]
+
+
+def read(path: Path, frames: FrameCollector) -> Contents:
+    """Read one ``transforms.json``.
+
+    Raises:
+        CaptureError: not JSON, or not of this format.
+    """
+    data = _read_frames(path, frames)
+    points, ply = None, data.get("ply_file_path")
+    if ply is not None:
+        points = _sparse_points(inside(path.parent, ply), str(ply)[:80], frames)
+    return Contents("nerfstudio", path.parent, (path,), points, None if points is None else points.pos_w)
+
+
+def read_splits(paths: list[Path], frames: FrameCollector) -> Contents:
+    """Read the splits of a Blender NeRF-synthetic folder as one capture: every photo counts, whatever its split.
+
+    Raises:
+        CaptureError: one is not JSON, or not of this format.
+    """
+    for path in paths:
+        _read_frames(path, frames)
+    return Contents("blender", paths[0].parent, tuple(paths))
+
+
+def _sparse_points(path: Path | None, name: str, frames: FrameCollector) -> PointCloud | None:
+    """nerfstudio writes these in the world of the poses, ``applied_transform`` included."""
+    try:
+        if path is None or not is_file(path):
+            raise CaptureError("missing, or outside the capture")
+        return read_points(path)
+    except CaptureError as e:
+        frames.notes.count(f"point files ignored, {e.what}", name)
+        return None
+
+
+def _read_frames(path: Path, frames: FrameCollector) -> dict[str, Any]:
     """Collect the frames of a ``transforms.json``.
 
     Returns:
@@ -52,9 +97,10 @@ def _add(root: Path, frame: Mapping[str, Any], i: int, frames: FrameCollector) -
     if not isinstance(file_path, str) or not file_path:
         frames.notes.count("frames skipped, no file_path", f"frames[{i}]")
         return
+    image = _image_path(root, file_path)
     frames.add(
-        file_path.removeprefix("./"),
-        inside(root, file_path),
+        file_path.removeprefix("./") if image is None else image.relative_to(root).as_posix(),
+        image,
         frame.get("transform_matrix"),
         lambda: intrinsics_of(frame),
         axes=GL_TO_CV,
@@ -62,6 +108,14 @@ def _add(root: Path, frame: Mapping[str, Any], i: int, frames: FrameCollector) -
         mask=_optional(root, frame, ("mask_path",), "masks", frames),
         depth=_depth(root, frame, frames),
     )
+
+
+def _image_path(root: Path, file_path: str) -> Path | None:
+    """The photo's path; Blender's files name it without its suffix."""
+    path = inside(root, file_path)
+    if path is None or is_file(path) or path.suffix.lower() in SUFFIXES:
+        return path
+    return next((p for suffix in SUFFIXES if is_file(p := path.with_name(path.name + suffix))), path)
 
 
 def intrinsics_of(frame: Mapping[str, Any]) -> Intrinsics:

@@ -50,12 +50,23 @@ def image_size(path: Path) -> tuple[int, int]:
     return size
 
 
+def has_alpha(path: Path) -> bool:
+    """Whether the header speaks of an alpha channel; False when it cannot be read."""
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            return image.mode in ("RGBA", "LA", "PA")
+    except Exception:  # decoders raise anything at all on damaged bytes
+        return False
+
+
 def decode(path: Path, size: tuple[int, int], target: tuple[int, int]) -> Image.Image:
     """Decode a photo at ``target`` (width, height), antialiased. A JPEG is decoded at a half, a quarter or an eighth
     where that suffices, so that a large photo never lies in memory whole.
 
     Args:
+        path: the photo.
         size: what the header said at opening; another size now means that the file has changed since.
+        target: (width, height) wanted, of the same shape.
 
     Returns:
         A Pillow image of mode RGB, or RGBA when the file has transparency.
@@ -102,6 +113,7 @@ def remap(image: Image.Image, positions: Float32 | None) -> UInt8:
     """Take a photo through a sampling map of its own size, bilinearly.
 
     Args:
+        image: RGB or RGBA.
         positions: (h, w, 2) as ``lens.photo_positions`` gives, NaN where there is nothing; None: leave it as it is.
 
     Returns:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 Float64 = NDArray[np.float64]
 
 GL_TO_CV: Float64 = np.diag([1.0, -1.0, -1.0, 1.0])
-"""OpenGL camera axes (x right, y up, z backward) to OpenCV's (x right, y down, z forward): ``c2w_cv = c2w_gl @ GL_TO_CV``."""
+"""OpenGL camera axes (x right, y up, z backward) to OpenCV's (x right, y down, z forward): c2w_cv = c2w_gl @ this."""
 
 SLIGHT, GROSS = 1e-3, 0.1
 """Distance of a 3×3 from the nearest rotation (Frobenius): below SLIGHT it is rounding, above GROSS no rotation."""
