@@ -69,11 +69,15 @@ def focus_point(cameras: Sequence[Camera]) -> tuple[Float64, float]:
     return np.linalg.lstsq(normal, rhs, rcond=1e-9)[0], float(values[0] / values[-1])
 
 
-def looked_at(cameras: Sequence[Camera]) -> tuple[Float64, bool]:
-    """``focus_point``, and whether it is one place that most cameras have before them."""
+def looked_at(cameras: Sequence[Camera], turned: float) -> tuple[Float64, bool]:
+    """``focus_point``, and whether it is one place that most cameras have before them.
+
+    Args:
+        turned: how well the axes must fix it: 0.5 is reached by a full circle around it, 0.15 by a quarter.
+    """
     focus, fixed = focus_point(cameras)
     ahead = np.array([c.to_camera(focus[None])[0, 2] for c in cameras])
-    return focus, fixed > 0.01 and float(np.mean(ahead > 0)) > 0.7
+    return focus, fixed > turned and float(np.mean(ahead > 0)) > 0.7
 
 
 def from_poses(cameras: Sequence[Camera]) -> Float64:
@@ -83,7 +87,7 @@ def from_poses(cameras: Sequence[Camera]) -> Float64:
     look outwards or all one way: what they see up to a few times the distance they moved.
     """
     centres = np.stack([c.centre_w for c in cameras])
-    focus, converge = looked_at(cameras)
+    focus, converge = looked_at(cameras, 0.01)
     if converge:
         half_view = np.median([max(c.width / c.intrinsics[0, 0], c.height / c.intrinsics[1, 1]) / 2 for c in cameras])
         half = 1.1 * float(np.median(np.linalg.norm(centres - focus, axis=1))) * min(float(half_view), 1.0)
@@ -114,12 +118,18 @@ def from_points(points_w: Float64, low: float, high: float) -> Float64:
     return np.stack([lo - pad, hi + pad])
 
 
+def grown(bounds_w: Float64) -> Float64:
+    """(2, 3) bounds a tenth larger on every side, for evidence that covers the subject in part only."""
+    return bounds_w + 0.1 * (bounds_w[1] - bounds_w[0]) * np.array([[-1.0], [1.0]])
+
+
 def near_focus(points_w: Float64, cameras: Sequence[Camera]) -> Float64:
     """(M, 3) the points no farther from where the cameras look than the cameras are: the subject, not the background.
 
-    All points when the cameras do not look at one place, or when hardly any point is there.
+    All points when the cameras do not go well around one place (what lies behind a subject that is seen from one side
+    only is seen as well as the subject), or when hardly any point is there.
     """
-    focus, converge = looked_at(cameras)
+    focus, converge = looked_at(cameras, 0.25)
     if not converge:
         return points_w
     reach = float(np.median([np.linalg.norm(c.centre_w - focus) for c in cameras]))
@@ -148,7 +158,8 @@ def region(
     """Choose by the best evidence there is.
 
     1. Depth: percentiles 0.5 and 99.5 of what it shows. Where it covers the photos (75 %: sensors leave holes) all of
-       it counts and the scene is bounded; else, if the cameras look at one place, what is no farther from it than they.
+       it counts and the scene is bounded; else, if the cameras look at one place, what is no farther from it than
+       they, grown by a tenth.
     2. near/far per view: the frusta between them, far cut at eight times near.
     3. Sparse points: percentiles 1 and 99 of those near the subject, grown by a tenth, for texture is found on parts
        of surfaces only.
@@ -166,12 +177,12 @@ def region(
     surface, known = depth_points(views)
     if len(surface) >= ENOUGH:
         closed = known > CLOSED
-        kept = surface if closed else near_focus(surface, cameras)
-        return Region(from_points(kept, 0.5, 99.5), closed or cut_out, surface)
+        bounds_w = (
+            from_points(surface, 0.5, 99.5) if closed else grown(from_points(near_focus(surface, cameras), 0.5, 99.5))
+        )
+        return Region(bounds_w, closed or cut_out, surface)
     if near_far:
         return Region(from_range(cameras, near_far), cut_out, np.zeros((0, 3)))
     if sparse_w is not None and len(sparse_w) >= ENOUGH:
-        bounds_w = from_points(near_focus(sparse_w, cameras), 1, 99)
-        grow = 0.1 * (bounds_w[1] - bounds_w[0])
-        return Region(np.stack([bounds_w[0] - grow, bounds_w[1] + grow]), cut_out, sparse_w)
+        return Region(grown(from_points(near_focus(sparse_w, cameras), 1, 99)), cut_out, sparse_w)
     return Region(from_poses(cameras), cut_out, np.zeros((0, 3)))
