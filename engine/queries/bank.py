@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.api.scene import Float32
@@ -19,18 +20,22 @@ MUTUAL_RADIUS = 0.03
 """A match is mutual when its own best match comes back within this share of the source photo's diagonal."""
 
 
-def sample_bilinear(features: Float32, rel: tuple[float, float]) -> Float32:
-    """The (D,) feature of a map (h, w, D) at a relative position, of unit length; clamped at the border."""
+def sample_many(features: Float32, rel: NDArray[np.float64]) -> Float32:
+    """Features of a map (h, w, D) at (N, 2) relative positions: (N, D) of unit length; clamped at the border."""
     h, w, _ = features.shape
-    x = min(max(rel[0] * w - 0.5, 0.0), w - 1.0)
-    y = min(max(rel[1] * h - 0.5, 0.0), h - 1.0)
-    j, i = min(int(x), max(w - 2, 0)), min(int(y), max(h - 2, 0))
-    fx, fy = np.float32(x - j), np.float32(y - i)
-    j1, i1 = min(j + 1, w - 1), min(i + 1, h - 1)
+    p = np.clip(rel * [w, h] - 0.5, 0, [w - 1, h - 1])
+    j, i = np.minimum(p.astype(np.int64), [max(w - 2, 0), max(h - 2, 0)]).T
+    fx, fy = (p - np.stack([j, i], axis=1)).astype(np.float32).T[:, :, None]
+    j1, i1 = np.minimum(j + 1, w - 1), np.minimum(i + 1, h - 1)
     top = features[i, j] * (1 - fx) + features[i, j1] * fx
     bottom = features[i1, j] * (1 - fx) + features[i1, j1] * fx
     f = top * (1 - fy) + bottom * fy
-    return f / max(float(np.linalg.norm(f)), 1e-12)
+    return f / np.maximum(np.linalg.norm(f, axis=1, keepdims=True), 1e-12)
+
+
+def sample_bilinear(features: Float32, rel: tuple[float, float]) -> Float32:
+    """The (D,) feature of a map (h, w, D) at one relative position: see ``sample_many``."""
+    return sample_many(features, np.array([rel], dtype=np.float64))[0]
 
 
 def peak(heat: Float32) -> tuple[float, float, float]:
