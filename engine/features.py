@@ -18,7 +18,7 @@ from engine.encoders import load_encoder
 from engine.encoders.pca import ColourBasis
 from engine.grid.lift import LiftAccumulator, LiftedFeatures
 from engine.grid.radiance import RadianceGrid
-from engine.queries.match import FeatureBank
+from engine.queries.bank import FeatureBank
 from engine.queries.quantise import dequantise, quantise
 from engine.results import FORMAT, ResultStore, parse_features, write_features
 from engine.runtime import resolve_device
@@ -76,8 +76,7 @@ class ViewFeatureSet:
 
     def missing(self) -> list[int]:
         """Views that are neither encoded nor unreadable, those that spread over the capture first."""
-        done = set(self.bank.views())
-        return [v for v in spread_order(len(self._capture.views)) if v not in done and v not in self.skipped]
+        return [v for v in spread_order(len(self._capture.views)) if v not in self.bank and v not in self.skipped]
 
     def encode(self, views: list[int]) -> Job[None]:
         """Encode ``views`` in that order; a photo that cannot be read is skipped and counted.
@@ -102,11 +101,11 @@ class ViewFeatureSet:
         Raises:
             CaptureError: the photo cannot be read.
         """
-        if view in self.bank.views():
+        if view in self.bank:
             return
         rgb = self._capture.read(view, max_side=READ_SIDE).rgb
         features = yield from self.encoder.encode_slices(rgb)
-        if view in self.bank.views():  # a click wanted it too while we gave way
+        if view in self.bank:  # a click wanted it too while we gave way
             return
         self.bank.add_view(view, features)
         self._fresh.append(view)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +12,7 @@ from engine.api.errors import QueryError
 from engine.api.messages import HoverQuery, MatchQuery, MatchReply, PixelSource, PointSource, ViewMatch
 from engine.api.scene import Float32
 from engine.march import surface_points, visible
-from engine.queries.match import MapMatch, heat, to_map, to_pixels
+from engine.queries.bank import Best
 
 if TYPE_CHECKING:
     from engine.features import ViewFeatureSet
@@ -34,17 +33,18 @@ def answer(scene: SceneState, features: ViewFeatureSet, request: MatchQuery) -> 
     start = time.perf_counter()
     source = request.source
     if isinstance(source, PixelSource):
-        pos_map = _map_position(scene, features, source)
-        query = features.bank.feature(source.view, pos_map)
-        view_heat = features.bank.query(query)
-        best = features.bank.best(view_heat, source.view, pos_map)
-        pos_w = _surface(scene, source.view, source.x, source.y)
+        query, rel, pos_w = _from_pixel(scene, features, source)
     else:
+        rel, pos_w = None, source.pos_w
         query = _from_point(scene, features, source)
-        view_heat = features.bank.query(query)
-        best = _checked_in_scene(scene, features, features.bank.best(view_heat), source.pos_w)
-        pos_w = source.pos_w
+    heat = features.bank.heat(query)
+    best = [b for b in features.bank.best(heat) if not (isinstance(source, PixelSource) and b.view == source.view)]
     voxel_heat = _voxel_heat(scene, query)
+    if isinstance(source, PixelSource):
+        assert rel is not None
+        mutual = features.bank.mutual(best, source.view, rel)
+    else:
+        mutual = _mutual_in_scene(scene, features, best, source.pos_w)
     return MatchReply(
         id=request.id,
         source=source,
@@ -52,15 +52,16 @@ def answer(scene: SceneState, features: ViewFeatureSet, request: MatchQuery) -> 
         source_px=(source.x, source.y) if isinstance(source, PixelSource) else None,
         version=None if voxel_heat is None else scene.version,
         voxel_heat=voxel_heat,
-        view_heat=view_heat,
-        matches=tuple(_match(scene, features, b, pos_w) for b in best),
+        view_heat=heat,
+        matches=tuple(_match(scene, b, m, pos_w) for b, m in zip(best, mutual, strict=True)),
         milliseconds=(time.perf_counter() - start) * 1e3,
         hover=isinstance(request, HoverQuery),
     )
 
 
-def _map_position(scene: SceneState, features: ViewFeatureSet, source: PixelSource) -> tuple[float, float]:
-    """The clicked pixel on its view's feature map."""
+def _from_pixel(
+    scene: SceneState, features: ViewFeatureSet, source: PixelSource
+) -> tuple[Float32, tuple[float, float], Triple | None]:
     camera = scene.capture.views[scene.check_view(source.view)].camera
     if not bool(camera.contains([[source.x, source.y]])[0]):
         raise QueryError(
@@ -68,11 +69,10 @@ def _map_position(scene: SceneState, features: ViewFeatureSet, source: PixelSour
             found=f"{source.x:g} {source.y:g}",
             expected=f"0 0 to {camera.width} {camera.height}",
         )
-    if source.view not in features.bank.views():
+    if source.view not in features.bank:
         raise QueryError("the photo could not be encoded", found=features.skipped.get(source.view))
-    h, w, _ = features.bank.map(source.view).shape
-    x, y = to_map([[source.x, source.y]], (camera.width, camera.height), (h, w))[0]
-    return float(x), float(y)
+    rel = (source.x / camera.width, source.y / camera.height)
+    return features.bank.feature(source.view, rel), rel, _surface(scene, source.view, source.x, source.y)
 
 
 def _from_point(scene: SceneState, features: ViewFeatureSet, source: PointSource) -> Float32:
@@ -93,8 +93,7 @@ def _from_point(scene: SceneState, features: ViewFeatureSet, source: PointSource
         camera = scene.capture.views[view].camera
         px, _ = camera.project(pos_w)
         if camera.contains(px)[0] and (scene.grid is None or visible(scene.grid, camera, pos_w)[0]):
-            h, w, _ = features.bank.map(view).shape
-            total += features.bank.feature(view, to_map(px, (camera.width, camera.height), (h, w)))
+            total += features.bank.feature(view, (px[0, 0] / camera.width, px[0, 1] / camera.height))
     if not total.any():
         raise QueryError("no encoded photo sees this point", mend="click where a photo looks, or wait for the encoding")
     return _unit(total)
@@ -107,37 +106,39 @@ def _unit(f: Float32) -> Float32:
 def _voxel_heat(scene: SceneState, query: Float32) -> Float32 | None:
     if scene.lifted is None or scene.grid is None:
         return None
-    return scene.lifted.carry(scene.grid, heat(query, scene.lifted.features.mean))
+    return scene.lifted.carry(scene.grid, _cosines(scene.lifted.features.mean, query))
 
 
-def _checked_in_scene(
-    scene: SceneState, features: ViewFeatureSet, found: list[MapMatch], pos_w: Triple
-) -> list[MapMatch]:
-    """For a clicked 3D point, whether each match's own best voxel comes back to it."""
-    if scene.lifted is None or not found:
-        return [replace(m, mutual=False) for m in found]
+def _cosines(table: Float32, query: Float32) -> Float32:
+    import torch
+
+    return torch.mv(torch.from_numpy(table), torch.from_numpy(query)).numpy()
+
+
+def _mutual_in_scene(scene: SceneState, features: ViewFeatureSet, best: list[Best], pos_w: Triple) -> list[bool]:
+    if scene.lifted is None or not best:
+        return [False] * len(best)
     import torch
 
     lifted = scene.lifted
-    queries = np.stack([features.bank.feature(m.view, (m.x, m.y)) for m in found])
+    queries = np.stack([features.bank.feature(b.view, b.rel) for b in best])
     rows = (torch.from_numpy(lifted.features.mean) @ torch.from_numpy(queries).T).argmax(dim=0).numpy()
     away = np.linalg.norm(lifted.grid.centres_w()[rows] - np.array(pos_w), axis=1)
     extent = float(np.linalg.norm(np.diff(lifted.grid.spec.bounds_w, axis=0)))
-    return [replace(m, mutual=bool(a <= MUTUAL_EXTENT * extent)) for m, a in zip(found, away, strict=True)]
+    return [bool(a <= MUTUAL_EXTENT * extent) for a in away]
 
 
-def _match(scene: SceneState, features: ViewFeatureSet, found: MapMatch, source_w: Triple | None) -> ViewMatch:
-    camera = scene.capture.views[found.view].camera
-    h, w, _ = features.bank.map(found.view).shape
-    x, y = to_pixels([[found.x, found.y]], (camera.width, camera.height), (h, w))[0]
+def _match(scene: SceneState, best: Best, mutual: bool, source_w: Triple | None) -> ViewMatch:
+    camera = scene.capture.views[best.view].camera
+    x, y = best.rel[0] * camera.width, best.rel[1] * camera.height
     return ViewMatch(
-        view=found.view,
-        x=float(x),
-        y=float(y),
-        score=found.score,
-        mutual=bool(found.mutual),
-        pos_w=_surface(scene, found.view, x, y),
-        true_px=_true_px(scene, found.view, source_w),
+        view=best.view,
+        x=x,
+        y=y,
+        score=best.score,
+        mutual=mutual,
+        pos_w=_surface(scene, best.view, x, y),
+        true_px=_true_px(scene, best.view, source_w),
     )
 
 

@@ -1,0 +1,142 @@
+"""All feature maps of a scene in one array, so that a click costs one matrix-vector product.
+
+A map (h, w, D) covers its whole photo: pixel (x, y) of W x H is at map position (x / W * w, y / H * h), and cell
+(i, j) has its centre at (j + 0.5, i + 0.5). Positions here are map positions divided by (w, h): *relative* positions
+in [0, 1), the same for every size of the photo.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from engine.api.scene import Float32
+
+MUTUAL_RADIUS = 0.03
+"""A match is mutual when its own best match comes back within this share of the source photo's diagonal."""
+
+
+def sample_many(features: Float32, rel: NDArray[np.float64]) -> Float32:
+    """Features of a map (h, w, D) at (N, 2) relative positions: (N, D) of unit length; clamped at the border."""
+    h, w, _ = features.shape
+    p = np.clip(rel * [w, h] - 0.5, 0, [w - 1, h - 1])
+    j, i = np.minimum(p.astype(np.int64), [max(w - 2, 0), max(h - 2, 0)]).T
+    fx, fy = (p - np.stack([j, i], axis=1)).astype(np.float32).T[:, :, None]
+    j1, i1 = np.minimum(j + 1, w - 1), np.minimum(i + 1, h - 1)
+    top = features[i, j] * (1 - fx) + features[i, j1] * fx
+    bottom = features[i1, j] * (1 - fx) + features[i1, j1] * fx
+    f = top * (1 - fy) + bottom * fy
+    return f / np.maximum(np.linalg.norm(f, axis=1, keepdims=True), 1e-12)
+
+
+def sample_bilinear(features: Float32, rel: tuple[float, float]) -> Float32:
+    """The (D,) feature of a map (h, w, D) at one relative position: see ``sample_many``."""
+    return sample_many(features, np.array([rel], dtype=np.float64))[0]
+
+
+def peak(heat: Float32) -> tuple[float, float, float]:
+    """The hottest place of an (h, w) map: (relative x, relative y, value), refined by a parabola along each axis."""
+    h, w = heat.shape
+    i, j = divmod(int(heat.argmax()), w)
+    x = j + 0.5 + _vertex(heat[i], j)
+    y = i + 0.5 + _vertex(heat[:, j], i)
+    return x / w, y / h, float(heat[i, j])
+
+
+def _vertex(values: Float32, k: int) -> float:
+    """Offset in (-0.5, 0.5) of the parabola through the maximum at k and its neighbours; 0 at the border."""
+    if not 0 < k < len(values) - 1:
+        return 0.0
+    a, b, c = float(values[k - 1]), float(values[k]), float(values[k + 1])
+    curve = a - 2 * b + c
+    return 0.0 if curve >= 0 else float(np.clip(0.5 * (a - c) / curve, -0.5, 0.5))
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best match of a query in one view: relative position, cosine, and the flat row of its cell."""
+
+    view: int
+    rel: tuple[float, float]
+    score: float
+
+
+class FeatureBank:
+    """Maps of unit features, added view by view.
+
+    Args:
+        dim: D.
+    """
+
+    def __init__(self, dim: int) -> None:
+        self.dim = dim
+        self._table: Tensor = torch.empty((0, dim))
+        self._rows = 0
+        self._shape: dict[int, tuple[int, int]] = {}
+        self._start: dict[int, int] = {}
+
+    def views(self) -> list[int]:
+        """The views held, in the order they came."""
+        return list(self._shape)
+
+    def __contains__(self, view: object) -> bool:
+        return view in self._shape
+
+    def add_view(self, view: int, features: Float32) -> None:
+        """Add the map (h, w, D) of a view.
+
+        Raises:
+            ValueError: another number of channels, or the view is held already.
+        """
+        h, w, dim = features.shape
+        if dim != self.dim or view in self._shape:
+            raise ValueError(f"a map of {dim} channels for view {view} does not fit a bank of {self.dim}")
+        self._reserve(self._rows + h * w)
+        rows = torch.from_numpy(np.ascontiguousarray(features, dtype=np.float32)).reshape(-1, dim)
+        self._table[self._rows : self._rows + h * w] = rows
+        self._shape[view], self._start[view] = (h, w), self._rows
+        self._rows += h * w
+
+    def _reserve(self, rows: int) -> None:
+        if rows > len(self._table):
+            bigger = torch.empty((max(rows, 2 * len(self._table)), self.dim))
+            bigger[: self._rows] = self._table[: self._rows]
+            self._table = bigger
+
+    def map(self, view: int) -> Float32:
+        """The (h, w, D) map of a view, not to be written to."""
+        h, w = self._shape[view]
+        start = self._start[view]
+        return self._table[start : start + h * w].view(h, w, self.dim).numpy()
+
+    def feature(self, view: int, rel: tuple[float, float]) -> Float32:
+        """The (D,) unit feature of a view at a relative position."""
+        return sample_bilinear(self.map(view), rel)
+
+    def heat(self, query: Float32) -> dict[int, Float32]:
+        """Cosine of a (D,) unit feature with every cell: per view an (h, w) map."""
+        heat = torch.mv(self._table[: self._rows], torch.from_numpy(query)).numpy()
+        return {v: heat[self._start[v] : self._start[v] + h * w].reshape(h, w) for v, (h, w) in self._shape.items()}
+
+    def best(self, heat: dict[int, Float32]) -> list[Best]:
+        """The best match in each view of ``heat``, hottest first."""
+        found = [Best(v, (x, y), score) for v, (x, y, score) in ((v, peak(h)) for v, h in heat.items())]
+        return sorted(found, key=lambda b: -b.score)
+
+    def mutual(self, matches: list[Best], source: int, rel: tuple[float, float]) -> list[bool]:
+        """Whether each match's own best match in view ``source`` comes back to ``rel`` (one product for all)."""
+        if not matches:
+            return []
+        h, w = self._shape[source]
+        start = self._start[source]
+        queries = np.stack([self.feature(m.view, m.rel) for m in matches])
+        cosines = torch.from_numpy(queries) @ self._table[start : start + h * w].T
+        back = cosines.argmax(dim=1).numpy()
+        x, y = (back % w + 0.5) / w, (back // w + 0.5) / h
+        # Cells are about square, so (w, h) serves as the photo's aspect.
+        away = np.hypot((x - rel[0]) * w, (y - rel[1]) * h) / np.hypot(w, h)
+        return [bool(a <= MUTUAL_RADIUS) for a in away]
