@@ -13,15 +13,21 @@ from numpy.typing import NDArray
 
 from engine.api.errors import CaptureError
 from engine.api.jobs import Job, Progress
+from engine.grid.environment import Environment
 from engine.grid.fuse import DepthFusion
-from engine.grid.level import Environment, Level, draw
+from engine.grid.level import Level, Rates, Voxels, draw
 from engine.grid.photos import CaptureLike, HeldOutPhoto, PhotoBank, plan_reading, read_held_out
-from engine.grid.radiance import RadianceGrid, grid_slices, tau_of_raw
+from engine.grid.radiance import RadianceGrid
 from engine.grid.spec import GridSpec
 from engine.march.render import render_colour
 from engine.metrics.psnr import mse, psnr_of_mse
 
 Float32 = NDArray[np.float32]
+SHELLS = (2.5, 6.0, 15.0)
+"""Boxes around an unbounded scene, as multiples of its own."""
+
+SHELL_SHARE = 0.4
+
 OnUpdate = Callable[[RadianceGrid, float | None, float], None]
 
 
@@ -77,7 +83,7 @@ class _Fit:
         self.held_out: list[HeldOutPhoto] = []
         self.curve: list[list[float]] = []
         self.next_update = 0.0
-        self.fusion: DepthFusion | None = None
+        self.fusions: list[DepthFusion] = []
         self.environment = Environment(64, self.threads)
         self.note = ""
 
@@ -94,34 +100,49 @@ class _Fit:
 
     def read_one(self) -> None:
         i = self.unread.pop(0)
-        has_depth = self.capture.views[i].has_depth and self.fusion is not None
+        has_depth = self.capture.views[i].has_depth and bool(self.fusions)
         photo = self.capture.read(i, max_side=self.plan.max_side, depth=has_depth)
         if photo.alpha is not None and not self.environment.fixed:
             self.environment = Environment(1, self.threads, fixed=np.ones((1, 1, 3), np.float32))
         self.bank.add(photo)
-        if has_depth and photo.depth_z is not None and self.fusion is not None:
+        if has_depth and photo.depth_z is not None:
             h, w = photo.depth_z.shape
             rgba = self.bank.pixels[self.bank.views[-1, 0] :][: h * w].reshape(h, w, 4)
-            self.fusion.add(photo.camera, np.ascontiguousarray(photo.depth_z, np.float32), rgba)
+            for fusion in self.fusions:
+                fusion.add(photo.camera, np.ascontiguousarray(photo.depth_z, np.float32), rgba)
+
+    def specs(self, share: float) -> list[GridSpec]:
+        """The nested grids with this share of the cells."""
+        bounds = np.asarray(self.capture.bounds_w, np.float64)
+        inner = GridSpec.over(bounds, self.settings.cells * share)
+        if self.capture.bounded:
+            return [inner]
+        middle, half = bounds.mean(axis=0), (bounds[1] - bounds[0]) / 2
+        half = np.maximum(half, half.max() * 0.5)
+        shells = [
+            GridSpec.over(np.stack([middle - half * f, middle + half * f]), self.settings.cells * share * SHELL_SHARE)
+            for f in SHELLS
+        ]
+        return [inner, *shells]
 
     def run(self) -> Job[RadianceGrid]:
         s = self.settings
-        spec = GridSpec.over(self.capture.bounds_w, s.cells)
+        specs = self.specs(1.0)
         if any(v.has_depth for v in self.capture.views if not v.held_out):
-            self.fusion = DepthFusion(spec)
+            self.fusions = [DepthFusion(spec) for spec in specs]
         yield self.progress()
-        first = len(self.unread) if self.fusion is not None else min(12, len(self.unread))
+        first = len(self.unread) if self.fusions else min(12, len(self.unread))
         shown = 8
         while len(self.bank.cameras) < first:
             self.read_one()
             yield self.progress()
-            if self.fusion is not None and len(self.bank.cameras) == shown:
+            if self.fusions and len(self.bank.cameras) == shown:
                 shown *= 3
-                level = yield from self.fused(spec)
+                level = yield from self.fused()
                 yield from self.show(level, None)
         yield from self.ticks(read_held_out(self.capture, self.plan.max_side, self.held_out))
-        if self.fusion is not None:
-            level = yield from self.fused(spec)
+        if self.fusions:
+            level = yield from self.fused()
             yield from self.show(level, None, force=True)
             level = yield from self.optimise(level, s.seconds * 0.85)
         else:
@@ -130,37 +151,40 @@ class _Fit:
             level = yield from self.optimise(level, s.seconds * 0.12)
             for share, until in stages:
                 level = yield from self.pruned(level, 1e-3)
-                level = yield from self.refined(level, GridSpec.over(self.capture.bounds_w, s.cells * share))
-                level = yield from self.optimise(level, s.seconds * until)
+                out: list[Level] = []
+                yield from self.ticks(level.refine(self.specs(share), out))
+                level = yield from self.optimise(out[0], s.seconds * until)
         level = yield from self.pruned(level, 1e-2)
         level = yield from self.optimise(level, s.seconds * 0.97)
-        out: list[RadianceGrid] = []
-        yield from self.ticks(self.grid_of(level, out))
-        psnr = yield from self.score(out[0])
+        grid = level.grid(self.environment, {})
+        psnr = yield from self.score(grid)
         if psnr is not None:
             self.curve.append([round(self.elapsed, 2), round(psnr, 2)])
         meta = {"psnr": psnr, "curve": self.curve, "seconds": round(self.elapsed, 2), "heldout": len(self.held_out)}
-        grid = out[0]
         grid.meta.update(meta)
         if self.on_update is not None:
             self.on_update(grid, psnr, self.elapsed)
         return grid
 
-    def fused(self, spec: GridSpec) -> Job[Level]:
-        found: list[tuple[NDArray[np.int32], Float32]] = []
-        assert self.fusion is not None
-        yield from self.ticks(self.fusion.extract(found))
+    def fused(self) -> Job[Level]:
+        parts: list[Voxels] = []
+        for fusion in self.fusions:
+            found: list[tuple[NDArray[np.int32], Float32]] = []
+            yield from self.ticks(fusion.extract(found))
+            parts.append(Voxels(fusion.spec, *found[0]))
         out: list[Level] = []
-        yield from self.ticks(Level.make(spec, *found[0], self.threads, out))
+        yield from self.ticks(Level.make(parts, self.threads, out))
         return out[0]
 
     def coarse(self) -> Job[Level]:
-        spec = GridSpec.over(self.capture.bounds_w, self.settings.cells * 0.02)
-        index = np.stack(np.meshgrid(*(np.arange(n) for n in spec.dims), indexing="ij"), -1).reshape(-1, 3)
-        raw = np.full((len(index), 4), 0.5, np.float32)
-        raw[:, 3] = -4.0
+        parts: list[Voxels] = []
+        for spec in self.specs(0.02):
+            index = np.stack(np.meshgrid(*(np.arange(n) for n in spec.dims), indexing="ij"), -1).reshape(-1, 3)
+            values = np.full((len(index), 4), 0.5, np.float32)
+            values[:, 3] = -4.0
+            parts.append(Voxels(spec, index.astype(np.int32), values))
         out: list[Level] = []
-        yield from self.ticks(Level.make(spec, index.astype(np.int32), raw, self.threads, out))
+        yield from self.ticks(Level.make(parts, self.threads, out))
         return out[0]
 
     def pruned(self, level: Level, share: float) -> Job[Level]:
@@ -168,11 +192,6 @@ class _Fit:
         yield from self.ticks(level.seen(self.bank, self.rng, 300_000, seen))
         out: list[Level] = []
         yield from self.ticks(level.keep(seen[0] > share, out))
-        return out[0]
-
-    def refined(self, level: Level, spec: GridSpec) -> Job[Level]:
-        out: list[Level] = []
-        yield from self.ticks(level.refine(spec, out))
         return out[0]
 
     def optimise(self, level: Level, until: float) -> Job[Level]:
@@ -185,15 +204,10 @@ class _Fit:
             decay = 0.1**done
             rays = draw(self.bank, self.rng, 8192)
             jitter = self.rng.random(len(rays), np.float32)
-            level.train(self.bank, rays, jitter, self.environment, (0.02 * decay, 0.5 * decay, 0.02 * decay))
+            level.train(self.bank, rays, jitter, self.environment, Rates(0.02 * decay, 0.5 * decay, 0.02 * decay))
             yield self.progress()
             yield from self.show(level, None)
         return level
-
-    def grid_of(self, level: Level, out: list[RadianceGrid]) -> Iterator[None]:
-        yield from grid_slices(
-            level.spec, level.index, level.raw[:, :3], tau_of_raw(level.raw[:, 3]), self.environment.map, {}, out
-        )
 
     def score(self, grid: RadianceGrid) -> Job[float | None]:
         errors: list[float] = []
@@ -207,10 +221,10 @@ class _Fit:
         if self.on_update is None or (self.elapsed < self.next_update and not force):
             return
         self.next_update = self.elapsed + (1.0 if self.elapsed < 8 else 2.0)
-        out: list[RadianceGrid] = []
-        yield from self.ticks(self.grid_of(level, out))
-        psnr = yield from self.score(out[0])
+        grid = level.grid(self.environment, {})
+        yield self.progress()
+        psnr = yield from self.score(grid)
         if psnr is not None:
             self.curve.append([round(self.elapsed, 2), round(psnr, 2)])
             self.note = f"{psnr:.1f} dB"
-        self.on_update(out[0], psnr, self.elapsed)
+        self.on_update(grid, psnr, self.elapsed)

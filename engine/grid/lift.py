@@ -20,7 +20,20 @@ from numpy.typing import NDArray
 from engine.api.camera import Camera
 from engine.api.jobs import Job, Progress
 from engine.grid.radiance import RadianceGrid
-from engine.march.kernels import gather, pjit, sigmoid, span, stride
+from engine.march.kernels import (
+    HALF,
+    ONE,
+    TINY,
+    ZERO,
+    corners,
+    dual_cell,
+    flat,
+    inverse_largest,
+    pjit,
+    sigmoid,
+    span,
+    stride,
+)
 
 Float32 = NDArray[np.float32]
 
@@ -73,18 +86,9 @@ class LiftAccumulator:
         for start in range(0, len(grid.index), chunk):
             end = min(start + chunk, len(grid.index))
             _gather_features(
-                start,
-                end,
-                grid.index,
-                grid.raw,
-                grid.lut,
-                grid.skip,
-                origin,
-                project,
-                features,
-                self._sum,
-                self._weight,
-            )
+                start, end, grid.index, grid.spec.dims, grid.padded_raw, grid.lut.ravel(), grid.skip.ravel(),
+                origin, project, features, self._sum, self._weight,
+            )  # fmt: skip
             yield
         self.views += 1
 
@@ -125,18 +129,19 @@ def _projection(camera: Camera, grid: RadianceGrid) -> Float32:
 
 
 @pjit
-def _gather_features(start, end, index, raw_s, lut, skip, origin, project, features, total, weight):
+def _gather_features(start, end, index, size, raw, lut, skip, origin, project, features, total, weight):
     """Add w f to ``total`` (V, D) and w to ``weight`` (V,) for the voxels start <= j < end."""
-    nx, ny, nz = skip.shape
+    nx, ny, nz = size
     height, width, channels = features.shape
+    empty = np.uint32(raw.shape[0] - 1)
     for j in nb.prange(start, end):
-        corner = np.empty(8, np.int32)
+        row = np.empty(8, np.uint32)
         share = np.empty(8, np.float32)
-        px = np.float32(index[j, 0]) + np.float32(0.5)
-        py = np.float32(index[j, 1]) + np.float32(0.5)
-        pz = np.float32(index[j, 2]) + np.float32(0.5)
+        px = np.float32(index[j, 0]) + HALF
+        py = np.float32(index[j, 1]) + HALF
+        pz = np.float32(index[j, 2]) + HALF
         z = project[2, 0] * px + project[2, 1] * py + project[2, 2] * pz + project[2, 3]
-        if z <= np.float32(1e-6):
+        if z <= TINY:
             continue
         u = (project[0, 0] * px + project[0, 1] * py + project[0, 2] * pz + project[0, 3]) / z
         v = (project[1, 0] * px + project[1, 1] * py + project[1, 2] * pz + project[1, 3]) / z
@@ -145,45 +150,47 @@ def _gather_features(start, end, index, raw_s, lut, skip, origin, project, featu
         dx = px - origin[0]
         dy = py - origin[1]
         dz = pz - origin[2]
-        distance_to = np.sqrt(dx * dx + dy * dy + dz * dz)
-        if distance_to < np.float32(1e-3):
+        reach = np.sqrt(dx * dx + dy * dy + dz * dz)
+        if reach < np.float32(1e-3):
             continue
-        dx /= distance_to
-        dy /= distance_to
-        dz /= distance_to
+        dx /= reach
+        dy /= reach
+        dz /= reach
         t, _t1 = span(origin[0], origin[1], origin[2], dx, dy, dz, nx, ny, nz)
-        # samples one voxel apart, the last but one a voxel before this one
-        t = distance_to - np.floor(distance_to - t)
-        inv_m = np.float32(1.0) / max(abs(dx), abs(dy), abs(dz))
-        left = np.float32(1.0)
-        while t < distance_to - np.float32(0.5) and left > LEAST_WEIGHT:
-            qx = max(origin[0] + t * dx - np.float32(0.5), np.float32(0.0))
-            qy = max(origin[1] + t * dy - np.float32(0.5), np.float32(0.0))
-            qz = max(origin[2] + t * dz - np.float32(0.5), np.float32(0.0))
-            ix = min(int(qx), nx - 2)
-            iy = min(int(qy), ny - 2)
-            iz = min(int(qz), nz - 2)
-            far = skip[ix, iy, iz]
+        t = reach - np.floor(max(reach - t, ZERO))  # so that samples, a voxel apart, end at the voxel itself
+        inv_m = inverse_largest(dx, dy, dz)
+        left = ONE
+        while t < reach - HALF and left > LEAST_WEIGHT:
+            qx = origin[0] + t * dx - HALF
+            qy = origin[1] + t * dy - HALF
+            qz = origin[2] + t * dz - HALF
+            ix, iy, iz = dual_cell(qx, nx), dual_cell(qy, ny), dual_cell(qz, nz)
+            cell = flat(ix, iy, iz, ny, nz)
+            far = skip[cell]
             if far > 0:
                 t += stride(far, inv_m)
                 continue
-            _found, s, _active = gather(lut, raw_s, ix, iy, iz, qx, qy, qz, corner, share)
-            left *= np.float32(1.0) - sigmoid(s)
-            t += np.float32(1.0)
-        w = left * sigmoid(raw_s[j])
+            fx, fy, fz = qx - np.float32(ix), qy - np.float32(iy), qz - np.float32(iz)
+            corners(lut, cell, ny, nz, fx, fy, fz, empty, row, share)
+            s = ZERO
+            for k in range(8):
+                s += share[k] * raw[row[k]]
+            left *= ONE - sigmoid(s)
+            t += ONE
+        w = left * sigmoid(raw[j])
         if w < LEAST_WEIGHT:
             continue
-        x = min(max(u - np.float32(0.5), np.float32(0.0)), np.float32(width - 1))
-        y = min(max(v - np.float32(0.5), np.float32(0.0)), np.float32(height - 1))
+        x = min(max(u - HALF, ZERO), np.float32(width - 1))
+        y = min(max(v - HALF, ZERO), np.float32(height - 1))
         x0 = int(x)
         y0 = int(y)
         x1 = min(x0 + 1, width - 1)
         y1 = min(y0 + 1, height - 1)
         fx = x - np.float32(x0)
         fy = y - np.float32(y0)
-        w00 = w * (np.float32(1.0) - fx) * (np.float32(1.0) - fy)
-        w01 = w * fx * (np.float32(1.0) - fy)
-        w10 = w * (np.float32(1.0) - fx) * fy
+        w00 = w * (ONE - fx) * (ONE - fy)
+        w01 = w * fx * (ONE - fy)
+        w10 = w * (ONE - fx) * fy
         w11 = w * fx * fy
         for k in range(channels):
             total[j, k] += (
@@ -198,13 +205,11 @@ def _gather_features(start, end, index, raw_s, lut, skip, origin, project, featu
 @pjit
 def _normalise(total, weight, mean, spread):
     for j in nb.prange(total.shape[0]):
-        square = np.float32(0.0)
+        square = ZERO
         for k in range(total.shape[1]):
             square += total[j, k] * total[j, k]
         norm = np.sqrt(square)
-        inv = np.float32(1.0) / norm if norm > 0 else np.float32(0.0)
+        inv = ONE / norm if norm > 0 else ZERO
         for k in range(total.shape[1]):
             mean[j, k] = total[j, k] * inv
-        spread[j] = (
-            min(max(np.float32(1.0) - norm / weight[j], np.float32(0.0)), np.float32(1.0)) if weight[j] > 0 else 0.0
-        )
+        spread[j] = min(max(ONE - norm / weight[j], ZERO), ONE) if weight[j] > 0 else 0.0

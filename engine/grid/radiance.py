@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from engine.api.errors import CacheError
 from engine.api.scene import Volume
-from engine.grid.skip import build_tables, tables_slices
+from engine.grid.skip import build_tables
 from engine.grid.spec import GridSpec
+from engine.march.kernels import S_EMPTY
 from engine.storage import read_tensors, write_tensors
 
 Float32 = NDArray[np.float32]
@@ -25,6 +26,7 @@ FORMAT = "radiance-grid/1"
 MAX_TAU = 30.0
 """Optical thickness of one voxel is stored at most so large (it lets 1e-13 of the light through)."""
 MAX_BACKGROUND = 1 << 22
+MAX_SHELLS = 4
 
 
 def raw_of_tau(tau: ArrayLike) -> Float32:
@@ -54,6 +56,8 @@ class RadianceGrid:
             (rows: polar angle from +z; columns: azimuth atan2(y, x), wrapping); (1, 1, 3) is one constant colour.
         lut: int32 dims, row of each voxel or -1.
         skip: uint8 dims, empty-space distances of the dual cells (``engine.march.kernels``).
+        shells: coarser grids around this one, innermost first, for what lies beyond the box; each is hollow where the
+            one before it lies, and a ray sees a shell from where it leaves that box. Their own background is unused.
         meta: JSON values: ``psnr``, ``curve`` [[seconds, dB], …], ``seconds``, ``heldout`` …
     """
 
@@ -64,6 +68,7 @@ class RadianceGrid:
     background: Float32
     lut: Int32
     skip: UInt8
+    shells: tuple[RadianceGrid, ...] = ()
     meta: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -74,6 +79,8 @@ class RadianceGrid:
         rgb: ArrayLike,
         tau: ArrayLike,
         background: ArrayLike,
+        *,
+        shells: Sequence[RadianceGrid] = (),
         meta: Mapping[str, Any] | None = None,
         tables: tuple[Int32, UInt8] | None = None,
     ) -> RadianceGrid:
@@ -85,7 +92,7 @@ class RadianceGrid:
         colour8 = np.rint(np.clip(np.asarray(rgb, np.float32), 0, 1) * 255).astype(np.uint8)
         tau16 = np.clip(np.asarray(tau, np.float32), 0, MAX_TAU).astype(np.float16)
         background8 = np.rint(np.clip(np.asarray(background, np.float32), 0, 1) * 255).astype(np.uint8)
-        return cls._of_stored(spec, index, colour8, tau16, background8, dict(meta or {}), tables)
+        return cls._of_stored(spec, index, colour8, tau16, background8, tuple(shells), dict(meta or {}), tables)
 
     @classmethod
     def _of_stored(
@@ -95,6 +102,7 @@ class RadianceGrid:
         colour8: UInt8,
         tau16: NDArray[np.float16],
         background8: UInt8,
+        shells: tuple[RadianceGrid, ...],
         meta: dict[str, Any],
         tables: tuple[Int32, UInt8] | None,
     ) -> RadianceGrid:
@@ -110,7 +118,7 @@ class RadianceGrid:
         )
         for a in arrays:
             a.setflags(write=False)
-        return cls(spec, *arrays, meta)
+        return cls(spec, *arrays, shells, meta)
 
     @classmethod
     def empty(cls, spec: GridSpec, background: ArrayLike) -> RadianceGrid:
@@ -123,16 +131,18 @@ class RadianceGrid:
         return self.sigma * np.float32(self.spec.voxel)
 
     @cached_property
-    def raw(self) -> Float32:
-        """(V,) raw density s with softplus(s) = tau, as the kernels interpolate it."""
-        raw = raw_of_tau(self.tau)
+    def padded_raw(self) -> Float32:
+        """(V + 1,) raw density s with softplus(s) = tau; the last is the empty voxel's (``engine.march.kernels``)."""
+        raw = np.append(raw_of_tau(self.tau), S_EMPTY)
         raw.setflags(write=False)
         return raw
 
     @cached_property
     def packed(self) -> Float32:
-        """(V, 4) colour and raw density side by side, as the colour kernel reads them."""
-        packed = np.concatenate([self.rgb, self.raw[:, None]], axis=1)
+        """(V + 1, 4) colour and raw density side by side, as the colour kernel reads them."""
+        packed = np.zeros((len(self.index) + 1, 4), np.float32)
+        packed[:-1, :3] = self.rgb
+        packed[:, 3] = self.padded_raw
         packed.setflags(write=False)
         return packed
 
@@ -153,20 +163,14 @@ class RadianceGrid:
         Raises:
             CacheError: the file cannot be written.
         """
-        header = {
-            "format": FORMAT,
-            "lo_w": self.spec.lo_w.tolist(),
-            "voxel": self.spec.voxel,
-            "dims": list(self.spec.dims),
-            "meta": self.meta,
-        }
-        tensors = {
-            "index": self.index.astype(np.uint16),
-            "rgb": np.rint(self.rgb * 255).astype(np.uint8),
-            "tau": self.tau.astype(np.float16),
-            "background": np.rint(self.background * 255).astype(np.uint8),
-        }
-        write_tensors(path, tensors, header)
+        tensors: dict[str, NDArray[Any]] = {"background": np.rint(self.background * 255).astype(np.uint8)}
+        specs: list[dict[str, Any]] = []
+        for n, part in enumerate((self, *self.shells)):
+            specs.append({"lo_w": part.spec.lo_w.tolist(), "voxel": part.spec.voxel, "dims": list(part.spec.dims)})
+            tensors[f"index_{n}"] = part.index.astype(np.uint16)
+            tensors[f"rgb_{n}"] = np.rint(part.rgb * 255).astype(np.uint8)
+            tensors[f"tau_{n}"] = part.tau.astype(np.float16)
+        write_tensors(path, tensors, {"format": FORMAT, "grids": specs, "meta": self.meta})
 
     @classmethod
     def load(cls, path: Path) -> RadianceGrid:
@@ -178,7 +182,7 @@ class RadianceGrid:
         tensors, header = read_tensors(path)
         try:
             return cls._parse(tensors, header)
-        except (KeyError, TypeError, ValueError, OverflowError) as e:
+        except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as e:
             raise CacheError(
                 "is not a radiance grid of this version",
                 path=path,
@@ -191,37 +195,30 @@ class RadianceGrid:
     def _parse(cls, tensors: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> RadianceGrid:
         if header.get("format") != FORMAT:
             raise ValueError(f"format {header.get('format')!r}")
-        if not isinstance(header["meta"], dict):
-            raise TypeError("meta is not an object")
-        spec = GridSpec(np.array(header["lo_w"], dtype=np.float64), float(header["voxel"]), tuple(header["dims"]))
-        index, rgb, tau, background = (tensors[k] for k in ("index", "rgb", "tau", "background"))
-        count = len(index) if index.ndim == 2 else -1
-        _expect("index", index, np.uint16, (count, 3))
-        _expect("rgb", rgb, np.uint8, (count, 3))
-        _expect("tau", tau, np.float16, (count,))
+        meta, specs = header["meta"], header["grids"]
+        if not isinstance(meta, dict) or not isinstance(specs, list) or not 1 <= len(specs) <= 1 + MAX_SHELLS:
+            raise TypeError("meta or grids is malformed")
+        background = tensors["background"]
         if background.ndim != 3 or not 0 < background.size <= MAX_BACKGROUND:
             raise ValueError(f"background of shape {background.shape}")
         _expect("background", background, np.uint8, (*background.shape[:2], 3))
-        if count and (index >= np.array(spec.dims)).any():
-            raise ValueError("a voxel lies outside the grid")
-        if not (np.isfinite(tau).all() and (tau >= 0).all() and (tau <= MAX_TAU).all()):
-            raise ValueError("optical thickness outside its range")
-        return cls._of_stored(spec, index.astype(np.int32), rgb, tau, background, header["meta"], None)
+        shells = tuple(_parse_part(tensors, specs[n], n, background[:1, :1]) for n in range(1, len(specs)))
+        inner = _parse_part(tensors, specs[0], 0, background)
+        return replace(inner, shells=shells, meta=meta)
 
 
-def grid_slices(
-    spec: GridSpec,
-    index: Int32,
-    rgb: Float32,
-    tau: Float32,
-    background: ArrayLike,
-    meta: Mapping[str, Any],
-    out: list[RadianceGrid],
-) -> Iterator[None]:
-    """Append ``RadianceGrid.of(...)`` to ``out``, its tables made in slices."""
-    tables: list[tuple[Int32, UInt8]] = []
-    yield from tables_slices(index, spec.dims, tables)
-    out.append(RadianceGrid.of(spec, index, rgb, tau, background, meta, tables[0]))
+def _parse_part(tensors: Mapping[str, NDArray[Any]], header: Any, n: int, background: UInt8) -> RadianceGrid:
+    spec = GridSpec(np.array(header["lo_w"], dtype=np.float64), float(header["voxel"]), tuple(header["dims"]))
+    index, rgb, tau = (tensors[f"{k}_{n}"] for k in ("index", "rgb", "tau"))
+    count = len(index) if index.ndim == 2 else -1
+    _expect("index", index, np.uint16, (count, 3))
+    _expect("rgb", rgb, np.uint8, (count, 3))
+    _expect("tau", tau, np.float16, (count,))
+    if (index >= np.array(spec.dims)).any():
+        raise ValueError("a voxel lies outside the grid")
+    if not (np.isfinite(tau).all() and (tau >= 0).all() and (tau <= MAX_TAU).all()):
+        raise ValueError("optical thickness outside its range")
+    return RadianceGrid._of_stored(spec, index.astype(np.int32), rgb, tau, background, (), {}, None)
 
 
 def _expect(name: str, array: NDArray[Any], dtype: Any, shape: tuple[int, ...]) -> None:

@@ -70,6 +70,11 @@ class GridSpec:
         """(2, 3) lowest and highest corner."""
         return np.stack([self.lo_w, self.lo_w + np.array(self.dims) * self.voxel])
 
+    @property
+    def sampled_box(self) -> NDArray[np.float64]:
+        """(2, 3) grid coordinates between the first and the last voxel centre: where rays take samples."""
+        return np.stack([np.full(3, 0.5), np.array(self.dims) - 0.501])
+
     def to_grid(self, pos_w: ArrayLike) -> Float32:
         """(N, 3) world points to (N, 3) float32 grid coordinates."""
         return ((np.asarray(pos_w, np.float64) - self.lo_w) / self.voxel).astype(np.float32)

@@ -9,7 +9,8 @@ interpolated before the activation (Sun et al., DVGO, 2022), which keeps surface
     w_j     = T_j alpha_j                                      (METHOD, section 1)
 
 Trilinear corners outside the active set have s = ``S_EMPTY`` and no colour: colours and features are averaged over the
-active corners only.
+active corners only. So that no branch is needed, tables have one row more than there are voxels: the empty voxel's,
+which the -1 of the look-up table becomes when it is read as unsigned and clamped.
 
 Empty space: ``skip[i, j, k]`` belongs to the *dual* cell between the voxel centres (i, j, k) and (i+1, j+1, k+1).
 It is 0 where a corner is active, otherwise the Chebyshev distance to such a cell (255 at most). A ray whose largest
@@ -30,21 +31,24 @@ STOP = np.float32(1e-3)
 """A ray ends when less than this share of the light gets through."""
 
 FAR = np.float32(1e30)
+HALF = np.float32(0.5)
+ONE = np.float32(1.0)
+ZERO = np.float32(0.0)
+TINY = np.float32(1e-6)
 
-jit = nb.njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "arcp", "nsz", "afn"}, error_model="numpy")
-pjit = nb.njit(
-    nogil=True, cache=True, parallel=True, fastmath={"reassoc", "contract", "arcp", "nsz", "afn"}, error_model="numpy"
-)
+_fast = {"reassoc", "contract", "arcp", "nsz", "afn"}  # NaN and infinity keep their meaning
+jit = nb.njit(nogil=True, cache=True, fastmath=_fast, error_model="numpy")
+pjit = nb.njit(nogil=True, cache=True, parallel=True, fastmath=_fast, error_model="numpy")
 
 
 @jit
 def clip_axis(o, d, n, t0, t1):
     """Where a ray is between the first and the last voxel centre of one axis, intersected with [t0, t1]."""
-    lo = np.float32(0.5)
+    lo = HALF
     hi = np.float32(n) - np.float32(0.501)
     if abs(d) < np.float32(1e-9):
         if o < lo or o > hi:
-            return np.float32(1.0), np.float32(0.0)
+            return t1, t0
         return t0, t1
     a = (lo - o) / d
     b = (hi - o) / d
@@ -54,222 +58,272 @@ def clip_axis(o, d, n, t0, t1):
 
 
 @jit
+def span(ox, oy, oz, dx, dy, dz, nx, ny, nz):
+    """(t0, t1) of a ray inside the grid; t1 <= t0 where it misses."""
+    t0, t1 = clip_axis(ox, dx, nx, ZERO, FAR)
+    t0, t1 = clip_axis(oy, dy, ny, t0, t1)
+    return clip_axis(oz, dz, nz, t0, t1)
+
+
+@jit
 def ray_of(cam, u, v):
     """Pixel to (origin, unit direction, grid length of one world unit of camera depth)."""
     dx = cam[0] * u + cam[1] * v + cam[2]
     dy = cam[3] * u + cam[4] * v + cam[5]
     dz = cam[6] * u + cam[7] * v + cam[8]
     length = math.sqrt(dx * dx + dy * dy + dz * dz)
-    inv = np.float32(1.0) / length
+    inv = ONE / length
     return cam[9], cam[10], cam[11], dx * inv, dy * inv, dz * inv, length
 
 
 @jit
-def span(ox, oy, oz, dx, dy, dz, nx, ny, nz):
-    """(t0, t1) of a ray inside the grid; t1 <= t0 where it misses."""
-    t0, t1 = np.float32(0.0), FAR
-    t0, t1 = clip_axis(ox, dx, nx, t0, t1)
-    t0, t1 = clip_axis(oy, dy, ny, t0, t1)
-    return clip_axis(oz, dz, nz, t0, t1)
+def inverse_largest(dx, dy, dz):
+    return ONE / max(abs(dx), abs(dy), abs(dz))
+
+
+@jit
+def dual_cell(q, n):
+    """Lower corner along one axis of the dual cell at q = grid coordinate - 1/2, clamped to the grid."""
+    return min(max(nb.int32(q), nb.int32(0)), nb.int32(n - 2))
 
 
 @jit
 def stride(distance, inv_m):
     """Samples that may be passed in a dual cell at this Chebyshev distance."""
-    return np.float32(math.floor(np.float32(distance - 1) * inv_m) + 1.0)
+    return np.float32(nb.int32(np.float32(nb.int32(distance) - 1) * inv_m) + 1)
 
 
 @jit
 def sigmoid(s):
-    return np.float32(1.0) / (np.float32(1.0) + math.exp(-s))
+    return ONE / (ONE + math.exp(-s))
+
+
+@jit
+def flat(ix, iy, iz, ny, nz):
+    """Position of a cell in the raveled grid; unsigned, so that numba does not guard against negative indices."""
+    return (np.uint64(ix) * np.uint64(ny) + np.uint64(iy)) * np.uint64(nz) + np.uint64(iz)
+
+
+@jit
+def corners(lut, cell, ny, nz, fx, fy, fz, empty, row, weight):
+    """Rows and trilinear weights of a dual cell's corners into ``row``, ``weight`` (8,); row ``empty`` where inactive.
+
+    ``lut`` is raveled, ``cell`` the lower corner's place in it. Returns the total weight of the active corners.
+    """
+    active = ZERO
+    n = 0
+    for a in range(2):
+        wa = fx if a == 1 else ONE - fx
+        for b in range(2):
+            wb = wa * (fy if b == 1 else ONE - fy)
+            base = cell + (np.uint64(a) * np.uint64(ny) + np.uint64(b)) * np.uint64(nz)
+            for c in range(2):
+                w = wb * (fz if c == 1 else ONE - fz)
+                j = min(np.uint32(lut[base + np.uint64(c)]), empty)
+                row[n] = j
+                weight[n] = w
+                active += w if j < empty else ZERO
+                n += 1
+    return active
 
 
 @pjit
-def march3(cam, height, width, packed, lut, skip, threads, image, opacity, depth_z):
-    """Three channels: ``packed`` (V, 4) holds them and s. Writes image (h, w, 3), opacity (h, w), depth_z (h, w)."""
-    nx, ny, nz = skip.shape
+def march3(cam, hole, size, packed, lut, skip, threads, image, opacity, depth_z):
+    """Add three channels to a view, behind what it holds already.
+
+    Args:
+        cam: (12,), the camera.
+        hole: (2, 3) grid coordinates of a box that other grids fill: each ray starts where it leaves it.
+        size: (nx, ny, nz).
+        packed: (V + 1, 4), the channels and s; the last row is the empty voxel.
+        lut: raveled int32.
+        skip: raveled uint8.
+        threads: how many share the image.
+        image: (h, w, 3), added to.
+        opacity: (h, w), read and raised.
+        depth_z: (h, w), set where the opacity passes one half.
+    """
+    nx, ny, nz = size
+    height, width = opacity.shape
+    empty = np.uint32(packed.shape[0] - 1)
     for th in nb.prange(threads):
-        for row in range(th, height, threads):
+        for line in range(th, height, threads):
             for column in range(width):
-                ox, oy, oz, dx, dy, dz, length = ray_of(cam, np.float32(column + 0.5), np.float32(row + 0.5))
+                left = ONE - opacity[line, column]
+                if left < STOP:
+                    continue
+                ox, oy, oz, dx, dy, dz, length = ray_of(cam, np.float32(column) + HALF, np.float32(line) + HALF)
                 t, t1 = span(ox, oy, oz, dx, dy, dz, nx, ny, nz)
-                t += np.float32(0.5)
-                inv_m = np.float32(1.0) / max(abs(dx), abs(dy), abs(dz))
-                ox -= np.float32(0.5)
-                oy -= np.float32(0.5)
-                oz -= np.float32(0.5)
-                left = np.float32(1.0)
-                r = np.float32(0.0)
-                g = np.float32(0.0)
-                b = np.float32(0.0)
-                z = np.float32(0.0)
+                t = max(t, leaves(hole, ox, oy, oz, dx, dy, dz)) + HALF
+                inv_m = inverse_largest(dx, dy, dz)
+                ox -= HALF
+                oy -= HALF
+                oz -= HALF
+                r, g, b, z = ZERO, ZERO, ZERO, ZERO
                 while t < t1:
                     qx = ox + t * dx
                     qy = oy + t * dy
                     qz = oz + t * dz
-                    ix = min(int(qx), nx - 2)
-                    iy = min(int(qy), ny - 2)
-                    iz = min(int(qz), nz - 2)
-                    distance = skip[ix, iy, iz]
+                    ix, iy, iz = dual_cell(qx, nx), dual_cell(qy, ny), dual_cell(qz, nz)
+                    cell = flat(ix, iy, iz, ny, nz)
+                    distance = skip[cell]
                     if distance > 0:
                         t += stride(distance, inv_m)
                         continue
                     fx = qx - np.float32(ix)
                     fy = qy - np.float32(iy)
                     fz = qz - np.float32(iz)
-                    s = np.float32(0.0)
-                    r0 = np.float32(0.0)
-                    g0 = np.float32(0.0)
-                    b0 = np.float32(0.0)
-                    active = np.float32(0.0)
-                    for a in range(2):
-                        wa = fx if a == 1 else np.float32(1.0) - fx
-                        for e in range(2):
-                            we = wa * (fy if e == 1 else np.float32(1.0) - fy)
-                            for c in range(2):
-                                j = lut[ix + a, iy + e, iz + c]
-                                if j >= 0:
-                                    w = we * (fz if c == 1 else np.float32(1.0) - fz)
-                                    r0 += w * packed[j, 0]
-                                    g0 += w * packed[j, 1]
-                                    b0 += w * packed[j, 2]
-                                    s += w * packed[j, 3]
-                                    active += w
-                    s += (np.float32(1.0) - active) * S_EMPTY
+                    s, r0, g0, b0, active = ZERO, ZERO, ZERO, ZERO, ZERO
+                    for i in range(2):
+                        wi = fx if i == 1 else ONE - fx
+                        for j in range(2):
+                            wj = wi * (fy if j == 1 else ONE - fy)
+                            base = cell + (np.uint64(i) * np.uint64(ny) + np.uint64(j)) * np.uint64(nz)
+                            for k in range(2):
+                                w = wj * (fz if k == 1 else ONE - fz)
+                                row = min(np.uint32(lut[base + np.uint64(k)]), empty)
+                                r0 += w * packed[row, 0]
+                                g0 += w * packed[row, 1]
+                                b0 += w * packed[row, 2]
+                                s += w * packed[row, 3]
+                                active += w if row < empty else ZERO
                     alpha = sigmoid(s)
-                    w = left * alpha / max(active, np.float32(1e-6))
+                    w = left * alpha / max(active, TINY)
                     r += w * r0
                     g += w * g0
                     b += w * b0
-                    after = left * (np.float32(1.0) - alpha)
-                    if left >= np.float32(0.5) and after < np.float32(0.5):
+                    after = left * (ONE - alpha)
+                    if left >= HALF and after < HALF:
                         z = t / length
                     left = after
                     if left < STOP:
                         break
-                    t += np.float32(1.0)
-                image[row, column, 0] = r
-                image[row, column, 1] = g
-                image[row, column, 2] = b
-                opacity[row, column] = np.float32(1.0) - left
-                depth_z[row, column] = z
-
-
-@pjit
-def march_table(cam, height, width, raw_s, table, lut, skip, threads, image, opacity, depth_z):
-    """Any number of channels: ``raw_s`` (V,), ``table`` (V, C). Writes image (h, w, C), opacity, depth_z (h, w)."""
-    nx, ny, nz = skip.shape
-    channels = table.shape[1]
-    for th in nb.prange(threads):
-        corner = np.empty(8, np.int32)
-        weight = np.empty(8, np.float32)
-        for row in range(th, height, threads):
-            for column in range(width):
-                out = image[row, column]
-                for k in range(channels):
-                    out[k] = np.float32(0.0)
-                ox, oy, oz, dx, dy, dz, length = ray_of(cam, np.float32(column + 0.5), np.float32(row + 0.5))
-                t, t1 = span(ox, oy, oz, dx, dy, dz, nx, ny, nz)
-                t += np.float32(0.5)
-                inv_m = np.float32(1.0) / max(abs(dx), abs(dy), abs(dz))
-                ox -= np.float32(0.5)
-                oy -= np.float32(0.5)
-                oz -= np.float32(0.5)
-                left = np.float32(1.0)
-                z = np.float32(0.0)
-                while t < t1:
-                    qx = ox + t * dx
-                    qy = oy + t * dy
-                    qz = oz + t * dz
-                    ix = min(int(qx), nx - 2)
-                    iy = min(int(qy), ny - 2)
-                    iz = min(int(qz), nz - 2)
-                    distance = skip[ix, iy, iz]
-                    if distance > 0:
-                        t += stride(distance, inv_m)
-                        continue
-                    found, s, active = gather(lut, raw_s, ix, iy, iz, qx, qy, qz, corner, weight)
-                    alpha = sigmoid(s)
-                    scale = left * alpha / max(active, np.float32(1e-6))
-                    for n in range(found):
-                        source = table[corner[n]]
-                        w = scale * weight[n]
-                        for k in range(channels):
-                            out[k] += w * source[k]
-                    after = left * (np.float32(1.0) - alpha)
-                    if left >= np.float32(0.5) and after < np.float32(0.5):
-                        z = t / length
-                    left = after
-                    if left < STOP:
-                        break
-                    t += np.float32(1.0)
-                opacity[row, column] = np.float32(1.0) - left
-                depth_z[row, column] = z
+                    t += ONE
+                image[line, column, 0] += r
+                image[line, column, 1] += g
+                image[line, column, 2] += b
+                opacity[line, column] = ONE - left
+                if z > 0:
+                    depth_z[line, column] = z
 
 
 @jit
-def gather(lut, raw_s, ix, iy, iz, qx, qy, qz, corner, weight):
-    """Active corners of a dual cell into ``corner``, ``weight`` (8,): (how many, interpolated s, total weight)."""
-    fx = qx - np.float32(ix)
-    fy = qy - np.float32(iy)
-    fz = qz - np.float32(iz)
-    s = np.float32(0.0)
-    active = np.float32(0.0)
-    found = 0
-    for a in range(2):
-        wa = fx if a == 1 else np.float32(1.0) - fx
-        for e in range(2):
-            we = wa * (fy if e == 1 else np.float32(1.0) - fy)
-            for c in range(2):
-                j = lut[ix + a, iy + e, iz + c]
-                if j >= 0:
-                    w = we * (fz if c == 1 else np.float32(1.0) - fz)
-                    corner[found] = j
-                    weight[found] = w
-                    found += 1
-                    s += w * raw_s[j]
-                    active += w
-    return found, s + (np.float32(1.0) - active) * S_EMPTY, active
+def leaves(hole, ox, oy, oz, dx, dy, dz):
+    """Where a ray leaves the box ``hole`` (2, 3); 0 where it misses it."""
+    t0, t1 = ZERO, FAR
+    for axis in range(3):
+        o = ox if axis == 0 else (oy if axis == 1 else oz)
+        d = dx if axis == 0 else (dy if axis == 1 else dz)
+        if abs(d) < np.float32(1e-9):
+            if o < hole[0, axis] or o > hole[1, axis]:
+                return ZERO
+        else:
+            a = (hole[0, axis] - o) / d
+            b = (hole[1, axis] - o) / d
+            t0 = max(t0, min(a, b))
+            t1 = min(t1, max(a, b))
+    return t1 if t1 > t0 else ZERO
 
 
 @pjit
-def march_points(origin, direction, t_end, raw_s, lut, skip, half, left_at_end):
+def march_table(cam, size, raw, table, lut, skip, threads, image, opacity, depth_z):
+    """Any number of channels: ``raw`` (V + 1,) s, ``table`` (V, C); fills image (h, w, C), opacity, depth_z (h, w)."""
+    nx, ny, nz = size
+    height, width = opacity.shape
+    channels = table.shape[1]
+    empty = np.uint32(raw.shape[0] - 1)
+    for th in nb.prange(threads):
+        row = np.empty(8, np.uint32)
+        weight = np.empty(8, np.float32)
+        for line in range(th, height, threads):
+            for column in range(width):
+                out = image[line, column]
+                for k in range(channels):
+                    out[k] = ZERO
+                ox, oy, oz, dx, dy, dz, length = ray_of(cam, np.float32(column) + HALF, np.float32(line) + HALF)
+                t, t1 = span(ox, oy, oz, dx, dy, dz, nx, ny, nz)
+                t += HALF
+                inv_m = inverse_largest(dx, dy, dz)
+                left, z = ONE, ZERO
+                while t < t1:
+                    qx = ox + t * dx - HALF
+                    qy = oy + t * dy - HALF
+                    qz = oz + t * dz - HALF
+                    ix, iy, iz = dual_cell(qx, nx), dual_cell(qy, ny), dual_cell(qz, nz)
+                    cell = flat(ix, iy, iz, ny, nz)
+                    distance = skip[cell]
+                    if distance > 0:
+                        t += stride(distance, inv_m)
+                        continue
+                    fx = qx - np.float32(ix)
+                    fy = qy - np.float32(iy)
+                    fz = qz - np.float32(iz)
+                    active = corners(lut, cell, ny, nz, fx, fy, fz, empty, row, weight)
+                    s = ZERO
+                    for n in range(8):
+                        s += weight[n] * raw[row[n]]
+                    alpha = sigmoid(s)
+                    scale = left * alpha / max(active, TINY)
+                    for n in range(8):
+                        if row[n] < empty:
+                            w = scale * weight[n]
+                            source = table[row[n]]
+                            for k in range(channels):
+                                out[k] += w * source[k]
+                    after = left * (ONE - alpha)
+                    if left >= HALF and after < HALF:
+                        z = t / length
+                    left = after
+                    if left < STOP:
+                        break
+                    t += ONE
+                opacity[line, column] = ONE - left
+                depth_z[line, column] = z
+
+
+@pjit
+def march_points(origin, direction, t_end, size, raw, lut, skip, half, left_at_end):
     """Rays (N, 3), (N, 3) unit, up to ``t_end`` (N,), in grid units.
 
     Writes ``half`` (N,): t where the transmittance falls through one half (0 where it never does), and
     ``left_at_end`` (N,): the transmittance at ``t_end``.
     """
-    nx, ny, nz = skip.shape
+    nx, ny, nz = size
+    empty = np.uint32(raw.shape[0] - 1)
     for n in nb.prange(origin.shape[0]):
-        corner = np.empty(8, np.int32)
+        row = np.empty(8, np.uint32)
         weight = np.empty(8, np.float32)
         ox, oy, oz = origin[n, 0], origin[n, 1], origin[n, 2]
         dx, dy, dz = direction[n, 0], direction[n, 1], direction[n, 2]
         t, t1 = span(ox, oy, oz, dx, dy, dz, nx, ny, nz)
-        t += np.float32(0.5)
+        t += HALF
         t1 = min(t1, t_end[n])
-        inv_m = np.float32(1.0) / max(abs(dx), abs(dy), abs(dz))
-        left = np.float32(1.0)
-        crossing = np.float32(0.0)
+        inv_m = inverse_largest(dx, dy, dz)
+        left, crossing = ONE, ZERO
         while t < t1:
-            qx = ox + t * dx - np.float32(0.5)
-            qy = oy + t * dy - np.float32(0.5)
-            qz = oz + t * dz - np.float32(0.5)
-            ix = min(int(qx), nx - 2)
-            iy = min(int(qy), ny - 2)
-            iz = min(int(qz), nz - 2)
-            distance = skip[ix, iy, iz]
+            qx = ox + t * dx - HALF
+            qy = oy + t * dy - HALF
+            qz = oz + t * dz - HALF
+            ix, iy, iz = dual_cell(qx, nx), dual_cell(qy, ny), dual_cell(qz, nz)
+            cell = flat(ix, iy, iz, ny, nz)
+            distance = skip[cell]
             if distance > 0:
                 t += stride(distance, inv_m)
                 continue
-            _found, s, _active = gather(lut, raw_s, ix, iy, iz, qx, qy, qz, corner, weight)
-            after = left * (np.float32(1.0) - sigmoid(s))
-            if left >= np.float32(0.5) and after < np.float32(0.5):
+            fx = qx - np.float32(ix)
+            fy = qy - np.float32(iy)
+            fz = qz - np.float32(iz)
+            corners(lut, cell, ny, nz, fx, fy, fz, empty, row, weight)
+            s = ZERO
+            for k in range(8):
+                s += weight[k] * raw[row[k]]
+            after = left * (ONE - sigmoid(s))
+            if left >= HALF and after < HALF:
                 crossing = t
             left = after
             if left < STOP:
                 break
-            t += np.float32(1.0)
+            t += ONE
         half[n] = crossing
         left_at_end[n] = left
 
@@ -282,29 +336,29 @@ def environment(env, dx, dy, dz):
     """
     rows, columns = env.shape[0], env.shape[1]
     horizontal = math.sqrt(dx * dx + dy * dy)
-    x = (math.atan2(dy, dx) * np.float32(0.5 / math.pi) + np.float32(0.5)) * columns - np.float32(0.5)
-    y = math.atan2(horizontal, dz) * np.float32(1.0 / math.pi) * rows - np.float32(0.5)
-    y = min(max(y, np.float32(0.0)), np.float32(rows - 1))
+    x = (math.atan2(dy, dx) * np.float32(0.5 / math.pi) + HALF) * np.float32(columns) - HALF
+    y = math.atan2(horizontal, dz) * np.float32(1.0 / math.pi) * np.float32(rows) - HALF
+    y = min(max(y, ZERO), np.float32(rows - 1))
     x0 = math.floor(x)
     y0 = math.floor(y)
-    c0 = int(x0) % columns
+    c0 = (int(x0) + columns) % columns
     r0 = int(y0)
     return r0, c0, min(r0 + 1, rows - 1), (c0 + 1) % columns, np.float32(x - x0), np.float32(y - y0)
 
 
 @pjit
-def add_background(cam, env, threads, image, opacity):
+def add_environment(cam, env, threads, image, opacity):
     """image (h, w, 3) += (1 - opacity) * environment of each pixel's direction."""
     height, width = opacity.shape
     for th in nb.prange(threads):
-        for row in range(th, height, threads):
+        for line in range(th, height, threads):
             for column in range(width):
-                left = np.float32(1.0) - opacity[row, column]
+                left = ONE - opacity[line, column]
                 if left <= STOP:
                     continue
-                _x, _y, _z, dx, dy, dz, _length = ray_of(cam, np.float32(column + 0.5), np.float32(row + 0.5))
+                _x, _y, _z, dx, dy, dz, _length = ray_of(cam, np.float32(column) + HALF, np.float32(line) + HALF)
                 r0, c0, r1, c1, fx, fy = environment(env, dx, dy, dz)
                 for k in range(3):
-                    top = env[r0, c0, k] * (np.float32(1.0) - fx) + env[r0, c1, k] * fx
-                    low = env[r1, c0, k] * (np.float32(1.0) - fx) + env[r1, c1, k] * fx
-                    image[row, column, k] += left * (top * (np.float32(1.0) - fy) + low * fy)
+                    top = env[r0, c0, k] * (ONE - fx) + env[r0, c1, k] * fx
+                    low = env[r1, c0, k] * (ONE - fx) + env[r1, c1, k] * fx
+                    image[line, column, k] += left * (top * (ONE - fy) + low * fy)

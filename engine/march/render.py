@@ -9,19 +9,21 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from engine.api.camera import Camera
-from engine.march.kernels import FAR, add_background, march3, march_points, march_table
+from engine.march.kernels import FAR, add_environment, march3, march_points, march_table
 
 if TYPE_CHECKING:  # grid builds on march, not the other way round
     from engine.grid.radiance import RadianceGrid
 
 Float32 = NDArray[np.float32]
 
+_NO_HOLE: Float32 = np.zeros((2, 3), np.float32)
+
 VISIBLE_MARGIN = 1.5
 """A point is seen if light passes until this many voxels before it: surfaces are as thick as their voxels."""
 
 
 def render_table(grid: RadianceGrid, table: Float32, camera: Camera) -> tuple[Float32, Float32, Float32]:
-    """March a table of values over the voxels into a view: F(r) = sum_j w_j f(x_j), without background.
+    """March a table of values over the voxels into a view: F(r) = sum_j w_j f(x_j), without shells or background.
 
     Rendering is linear in the table, so a projection (PCA colours, a relevancy) is applied to the voxels first and
     costs what colour costs; three channels take the specialised kernel.
@@ -42,23 +44,38 @@ def render_table(grid: RadianceGrid, table: Float32, camera: Camera) -> tuple[Fl
     values.setflags(write=False)
     if values.ndim != 2 or len(values) != len(grid.index):
         raise ValueError(f"table is {values.shape}, expected ({len(grid.index)}, C)")
+    shape = (camera.height, camera.width)
+    image = np.zeros((*shape, values.shape[1]), np.float32)
+    opacity, depth_z = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
     if values.shape[1] == 3:
-        packed = np.concatenate([values, grid.raw[:, None]], axis=1)
+        packed = grid.packed.copy()
+        packed[:-1, :3] = values
         packed.setflags(write=False)
-        return _march3(grid, packed, camera)
-    image, opacity, depth_z = _outputs(camera, values.shape[1])
-    cam = grid.spec.rays_from(camera)
-    threads = numba.get_num_threads()
-    march_table(
-        cam, camera.height, camera.width, grid.raw, values, grid.lut, grid.skip, threads, image, opacity, depth_z
-    )
+        _march3(grid, packed, camera, _NO_HOLE, image, opacity, depth_z)
+    else:
+        march_table(
+            grid.spec.rays_from(camera), grid.spec.dims, grid.padded_raw, values, grid.lut.ravel(), grid.skip.ravel(),
+            numba.get_num_threads(), image, opacity, depth_z,
+        )  # fmt: skip
     return image, opacity, depth_z
 
 
 def render_colour(grid: RadianceGrid, camera: Camera) -> tuple[Float32, Float32, Float32]:
-    """The colour of a view with the background behind it: (rgb (h, w, 3) in [0, 1], opacity, depth_z)."""
-    image, opacity, depth_z = _march3(grid, grid.packed, camera)
-    add_background(grid.spec.rays_from(camera), grid.background, numba.get_num_threads(), image, opacity)
+    """The colour of a view with shells and background behind it: (rgb (h, w, 3) in [0, 1], opacity, depth_z).
+
+    Opacity and depth count the shells, not the environment; both are as in ``render_table``.
+    """
+    shape = (camera.height, camera.width)
+    image = np.zeros((*shape, 3), np.float32)
+    opacity, depth_z = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+    hole = _NO_HOLE
+    inner: RadianceGrid | None = None
+    for part in (grid, *grid.shells):
+        if inner is not None:
+            hole = part.spec.to_grid(inner.spec.to_world(inner.spec.sampled_box))
+        _march3(part, part.packed, camera, hole, image, opacity, depth_z)
+        inner = part
+    add_environment(grid.spec.rays_from(camera), grid.background, numba.get_num_threads(), image, opacity)
     return image, opacity, depth_z
 
 
@@ -67,7 +84,7 @@ def surface_points(
 ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
     """What lies under pixels (N, 2): (pos_w (N, 3) where the transmittance falls through one half, opacity (N,)).
 
-    ``pos_w`` is NaN where the ray's opacity stays below one half.
+    ``pos_w`` is NaN where the ray's opacity stays below one half. Shells do not count.
     """
     origin, direction = camera.rays(np.asarray(pos_px, dtype=np.float64).reshape(-1, 2))
     half, left = _march_rays(grid, origin, direction, np.full(len(direction), FAR, np.float32))
@@ -95,19 +112,23 @@ def _march_rays(
 ) -> tuple[Float32, Float32]:
     half = np.empty(len(t_end), np.float32)
     left = np.empty(len(t_end), np.float32)
-    direction = np.ascontiguousarray(direction_w, dtype=np.float32)
-    march_points(grid.spec.to_grid(origin_w), direction, t_end, grid.raw, grid.lut, grid.skip, half, left)
+    march_points(
+        grid.spec.to_grid(origin_w), np.ascontiguousarray(direction_w, dtype=np.float32), t_end, grid.spec.dims,
+        grid.padded_raw, grid.lut.ravel(), grid.skip.ravel(), half, left,
+    )  # fmt: skip
     return half, left
 
 
-def _march3(grid: RadianceGrid, packed: Float32, camera: Camera) -> tuple[Float32, Float32, Float32]:
-    image, opacity, depth_z = _outputs(camera, 3)
-    cam = grid.spec.rays_from(camera)
-    threads = numba.get_num_threads()
-    march3(cam, camera.height, camera.width, packed, grid.lut, grid.skip, threads, image, opacity, depth_z)
-    return image, opacity, depth_z
-
-
-def _outputs(camera: Camera, channels: int) -> tuple[Float32, Float32, Float32]:
-    shape = (camera.height, camera.width)
-    return np.empty((*shape, channels), np.float32), np.empty(shape, np.float32), np.empty(shape, np.float32)
+def _march3(
+    part: RadianceGrid,
+    packed: Float32,
+    camera: Camera,
+    hole: Float32,
+    image: Float32,
+    opacity: Float32,
+    depth_z: Float32,
+) -> None:
+    march3(
+        part.spec.rays_from(camera), hole, part.spec.dims, packed, part.lut.ravel(), part.skip.ravel(),
+        numba.get_num_threads(), image, opacity, depth_z,
+    )  # fmt: skip
