@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 Float64 = NDArray[np.float64]
 
-MODEL_FOLDERS = (".", "sparse/0", "sparse", "colmap/sparse/0", "colmap/sparse")
+MODEL_FOLDERS = (".", "0", "sparse/0", "sparse", "colmap/sparse/0", "colmap/sparse")
 PHOTO_FOLDERS = ("images", "rgb", "input", "images_2", "images_4", "images_8", ".")
 FILES = ("cameras", "images", "points3D")
 RELIABLE_TRACK = 3

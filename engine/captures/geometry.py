@@ -88,6 +88,9 @@ def _read_trimesh(path: Path) -> tuple[NDArray[Any], NDArray[np.uint8]]:
     class Beside(trimesh.resolvers.Resolver):
         """Textures and buffers named in the file, from below its folder only."""
 
+        def __init__(self) -> None:
+            pass
+
         def get(self, name: str) -> bytes:
             found = inside(path.parent, name)
             if found is None or not is_file(found) or found.stat().st_size > MAX_BYTES:
