@@ -17,7 +17,7 @@ from engine.api.scene import Float32, UInt8
 from engine.encoders.image import ImageEncoder, unit_map
 from engine.encoders.layout import check_image, pad_mirrored, to_tensor, working_size
 from engine.encoders.mobilenet import MobileNetV2, normalise_image
-from engine.encoders.weights import file_id, load_module, read_weights
+from engine.encoders.weights import load_module, read_weights, tensors_id
 from engine.runtime import asset_path
 from engine.storage import digest
 
@@ -86,14 +86,18 @@ class MobileEncoder(ImageEncoder):
         self.name = name
         self.device = device
         self.input_side = long_side
-        self.trunk = MobileNetV2().to(device).eval()
-        load_module(self.trunk, read_weights(trunk_file)[0], trunk_file, "the MobileNetV2 trunk")
+        self.trunk, parts = MobileNetV2(), []
+        tensors, _ = read_weights(trunk_file)
+        load_module(self.trunk, tensors, trunk_file, "the MobileNetV2 trunk")
+        parts.append(tensors_id(tensors))
+        self.trunk.to(device).eval()
         self.head = None
-        parts = [file_id(trunk_file)]
         if head_file is not None:
-            self.head = HypercolumnHead().to(device).eval()
-            load_module(self.head, read_weights(head_file)[0], head_file, "the 64-d feature head")
-            parts.append(file_id(head_file))
+            self.head = HypercolumnHead()
+            tensors, _ = read_weights(head_file)
+            load_module(self.head, tensors, head_file, "the 64-d feature head")
+            parts.append(tensors_id(tensors))
+            self.head.to(device).eval()
         self.dim = DIM if head_file is not None else sum(CHANNELS)
         self.id = f"{name}-{digest(*parts, str((long_side, STRIDE, MARGIN)))[:12]}"
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 
 from engine.api.errors import WeightsError
 from engine.encoders.image import ImageEncoder
 from engine.encoders.mobile import load_default, load_raw
+from engine.encoders.transformer import ConDenseEncoder, Dinov2Encoder
 
 _EMBEDDED = {"default": load_default, "raw": load_raw}
 
@@ -30,6 +33,11 @@ def load_encoder(name: str, device: torch.device) -> ImageEncoder:
     """
     if name in _EMBEDDED:
         return _EMBEDDED[name](device)
+    kind, _, source = name.partition(":")
+    if source and kind == "dinov2":
+        return Dinov2Encoder(name, source, device)
+    if source and kind == "condense-vitg":
+        return ConDenseEncoder(name, Path(source), device)
     raise WeightsError(
         f"there is no encoder '{name}'",
         expected=", ".join([*_EMBEDDED, "dinov2:HUB_ID_OR_FOLDER", "condense-vitg:FILE.safetensors"]),

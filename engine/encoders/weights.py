@@ -14,9 +14,18 @@ from torch import Tensor, nn
 
 from engine.api.errors import WeightsError
 
-_SAFETENSORS = "a whole .safetensors file"
-_PICKLES = {".pth", ".pt", ".bin", ".ckpt", ".pkl"}
-_CONVERT = "convert it where you trust its source: python -m engine.encoders.convert FILE OUT.safetensors"
+WHOLE = "a whole .safetensors file"
+PICKLES = {".pth", ".pt", ".bin", ".ckpt", ".pkl"}
+
+
+def convert_hint(path: Path) -> str:
+    """How a user turns a pickled state dict into safetensors, by torch's tensors-only loader, outside this program."""
+    out = path.with_suffix(".safetensors").name
+    return (
+        'convert it once, if you trust where it comes from: python -c "import torch, safetensors.torch as s; '
+        f"d = torch.load('{path.name}', map_location='cpu', weights_only=True); "
+        f"s.save_file({{k: v.clone().contiguous() for k, v in d.items()}}, '{out}')\""
+    )
 
 
 def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -26,39 +35,35 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         WeightsError: no such file, a pickled checkpoint, or a damaged file.
     """
     if not path.is_file():
-        raise WeightsError(
-            "there is no such weights file", path=path, expected=_SAFETENSORS, mend="check the path you gave"
-        )
-    if path.suffix.lower() in _PICKLES:
+        raise WeightsError("there is no such weights file", path=path, expected=WHOLE, mend="check the path")
+    if path.suffix.lower() in PICKLES:
         raise WeightsError(
             "pickled checkpoints are never opened, because opening one can run any code",
             path=path,
             found=f"a {path.suffix} file",
-            expected=_SAFETENSORS,
-            mend=_CONVERT,
+            expected=WHOLE,
+            mend=convert_hint(path),
         )
     try:
         with safe_open(path, framework="pt") as f:
             meta = json.loads((f.metadata() or {}).get("meta", "{}"))
             tensors = {name: f.get_tensor(name) for name in f.keys()}  # noqa: SIM118 - not a dict
-    except (OSError, SafetensorError, ValueError, RuntimeError) as e:
+    except (OSError, SafetensorError, ValueError, RuntimeError, RecursionError) as e:
         raise WeightsError(
             "the weights file cannot be read",
             path=path,
-            found=str(e).splitlines()[0] if str(e) else type(e).__name__,
-            expected=_SAFETENSORS,
+            found=first_line(e),
+            expected=WHOLE,
             mend="download or make the file again",
         ) from e
-    if not isinstance(meta, dict):
-        raise WeightsError("the weights file's metadata is not an object", path=path, found=type(meta).__name__)
-    return tensors, meta
+    return tensors, meta if isinstance(meta, dict) else {}
 
 
 def load_module(module: nn.Module, tensors: Mapping[str, Tensor], path: Path, what: str) -> None:
-    """Copy ``tensors`` into ``module``, name by name; nothing may be missing, left over, misshapen or not finite.
+    """Give ``module`` the ``tensors`` as float32, name by name; none missing, left over, misshapen or not finite.
 
     Args:
-        module: the network, on its device; its dtype is kept.
+        module: the network; may be on the meta device, so that no memory is spent on values to be replaced.
         tensors: name to tensor.
         path: the file they came from, for the message.
         what: the network in a few words, for the message.
@@ -69,21 +74,15 @@ def load_module(module: nn.Module, tensors: Mapping[str, Tensor], path: Path, wh
     own = module.state_dict()
 
     def refuse(found: str, expected: str) -> WeightsError:
+        mend = "choose the file made for this encoder"
         return WeightsError(
-            f"these weights do not belong to {what}",
-            path=path,
-            found=found,
-            expected=expected,
-            mend="choose the file made for this encoder",
+            f"these weights do not belong to {what}", path=path, found=found, expected=expected, mend=mend
         )
 
     missing, extra = sorted(own.keys() - tensors.keys()), sorted(tensors.keys() - own.keys())
     if missing or extra:
-        parts = [
-            f"{len(names)} {word} (first: {names[0]})"
-            for names, word in ((missing, "missing"), (extra, "unknown"))
-            if names
-        ]
+        both = ((missing, "missing"), (extra, "unknown"))
+        parts = [f"{len(names)} {word} (first: {names[0]})" for names, word in both if names]
         raise refuse("tensors " + ", ".join(parts), f"the {len(own)} tensors of {what}")
     for name, target in own.items():
         value = tensors[name]
@@ -98,23 +97,24 @@ def load_module(module: nn.Module, tensors: Mapping[str, Tensor], path: Path, wh
                 found=f"NaN or infinity in {name}",
                 mend="download or make the file again",
             )
-    module.load_state_dict({name: tensors[name].to(target.dtype) for name, target in own.items()})
+    module.load_state_dict({name: tensors[name].float() for name in own}, assign=True)
+    module.requires_grad_(False)
 
 
-def file_id(path: Path) -> str:
-    """A short key of a file's content (16 hex digits): its size, its first and last MB and samples between.
+def tensors_id(tensors: Mapping[str, Tensor]) -> str:
+    """A short key of weights by content (16 hex digits): names, shapes and up to 4,096 values of each tensor.
 
-    Sampling keeps this instant on files of several GB; training changes every weight, so samples see any change.
+    The values are spread over the tensor, so that a file of several GB takes a moment; training changes every tensor.
     """
-    chunk = 1 << 20
     h = hashlib.sha256()
-    size = path.stat().st_size
-    h.update(size.to_bytes(8, "little"))
-    with path.open("rb") as f:
-        if size <= 64 * chunk:
-            h.update(f.read())
-        else:
-            for i in range(32):
-                f.seek((size - chunk) * i // 31)
-                h.update(f.read(chunk))
+    for name in sorted(tensors):
+        value = tensors[name].detach().reshape(-1)
+        some = value[:: max(1, len(value) // 4096)].float().cpu().contiguous()
+        h.update(f"{name}{tuple(tensors[name].shape)}".encode())
+        h.update(some.numpy().tobytes())
     return h.hexdigest()[:16]
+
+
+def first_line(e: BaseException) -> str:
+    """The first line of an exception's message, or its type."""
+    return str(e).strip().splitlines()[0] if str(e).strip() else type(e).__name__
