@@ -1,0 +1,155 @@
+"""The one table of what can be done: menus, toolbar, shortcuts and the overlay that lists them come from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from app.canvas.home import NamedView
+from app.controller import Controller
+
+
+class Target(Protocol):
+    """What handlers act on; ``app.window.Window`` in the program."""
+
+    @property
+    def controller(self) -> Controller: ...
+    def open_dialog(self) -> None: ...
+    def open_file_dialog(self) -> None: ...
+    def open_demo(self) -> None: ...
+    def go_to(self, name: NamedView) -> None: ...
+    def save_screenshot(self) -> None: ...
+    def toggle_shortcuts(self) -> None: ...
+    def toggle_theme(self) -> None: ...
+    def toggle_fullscreen(self) -> None: ...
+    def toggle_panels(self) -> None: ...
+    def close(self) -> bool: ...
+
+
+@dataclass(frozen=True)
+class Action:
+    """One thing the user can do.
+
+    Attributes:
+        id: its name; also the name in ``ActionsView.enabled`` and ``checked``.
+        label: as menus show it.
+        menu: which menu it is in.
+        handler: what it does.
+        shortcut: as ``QKeySequence`` reads it, "" for none.
+        icon: file in ``assets/icons``, "" for none; those with an icon and ``toolbar`` are in the toolbar.
+        tooltip: one sentence.
+        checkable: shows a tick.
+        group: a rule is drawn between groups of a menu.
+    """
+
+    id: str
+    label: str
+    menu: str
+    handler: Callable[[Target], object]
+    shortcut: str = ""
+    icon: str = ""
+    tooltip: str = ""
+    checkable: bool = False
+    toolbar: bool = False
+    group: int = 0
+
+
+def _layer(name: str) -> Callable[[Target], object]:
+    return lambda t: t.controller.toggle_layer(name)
+
+
+def _flip(name: str) -> Callable[[Target], object]:
+    return lambda t: t.controller.set(**{name: not getattr(t.controller.state, name)})
+
+
+ACTIONS: tuple[Action, ...] = (
+    Action("open", "Open capture…", "File", lambda t: t.open_dialog(), "Ctrl+O", "open",
+           "Open a folder of posed photos", toolbar=True),
+    Action("open_file", "Open file…", "File", lambda t: t.open_file_dialog(), "Ctrl+Shift+O", "",
+           "Open a transforms.json, a mesh or a point cloud"),
+    Action("open_demo", "Open demo", "File", lambda t: t.open_demo(), "", "", "Open the furnished room that comes along"),
+    Action("close_capture", "Close capture", "File", lambda t: t.controller.close_capture(), "Ctrl+W"),
+    Action("screenshot", "Save picture…", "File", lambda t: t.save_screenshot(), "Ctrl+S", "screenshot",
+           "Save the 3D view as PNG", group=1),
+    Action("quit", "Quit", "File", lambda t: t.close(), "Ctrl+Q", group=2),
+
+    Action("home", "Home", "View", lambda t: t.go_to("home"), "H", "home", "See the whole scene", toolbar=True),
+    Action("top", "From above", "View", lambda t: t.go_to("top"), "T", "top", "Look straight down", toolbar=True),
+    Action("front", "From the front", "View", lambda t: t.go_to("front"), "F", "front", "Look level", toolbar=True),
+    Action("side", "From the side", "View", lambda t: t.go_to("side"), "R", "side", "Look level from the side",
+           toolbar=True),
+    Action("fly", "Fly", "View", _flip("fly"), "G", "fly", "Fly with W A S D Q E and the mouse; otherwise orbit",
+           checkable=True, toolbar=True, group=1),
+    Action("cutaway", "Cut away walls", "View", _flip("cutaway"), "X", "cutaway",
+           "Hide surfaces from the side that no photo saw, so that a room opens", checkable=True, toolbar=True, group=1),
+    Action("look_through", "Look through photo", "View", lambda t: t.controller.toggle_look_through(), "V",
+           "look_through", "Stand where the selected photo was taken", checkable=True, group=2),
+    Action("next_view", "Next photo", "View", lambda t: t.controller.step_view(1), "]", group=2),
+    Action("previous_view", "Previous photo", "View", lambda t: t.controller.step_view(-1), "[", group=2),
+    Action("fullscreen", "Full screen", "View", lambda t: t.toggle_fullscreen(), "F11", group=3),
+    Action("panels", "Show panels", "View", lambda t: t.toggle_panels(), "F9", "", "Show or hide all panels", group=3),
+    Action("theme", "Light or dark", "View", lambda t: t.toggle_theme(), "Ctrl+T", "theme",
+           "Switch between the light and the dark theme", group=3),
+
+    Action("volume", "Radiance volume", "Layers", _layer("volume"), "O", "volume", "The fitted scene", True),
+    Action("colour", "Colour", "Layers", lambda t: t.controller.set_colouring("colour"), "1", "",
+           "The scene's own colours", True, group=1),
+    Action("features", "Features", "Layers", lambda t: t.controller.set_colouring("features"), "2", "",
+           "Dense features; like colours are like things", True, group=1),
+    Action("spread", "Spread", "Layers", lambda t: t.controller.set_colouring("spread"), "3", "",
+           "How far the views disagree about each voxel's feature", True, group=1),
+    Action("heat", "Heat", "Layers", _layer("heat"), "4", "heat", "Similarity to what was clicked", True, group=2),
+    Action("matches", "Matches", "Layers", _layer("matches"), "L", "matches", "Lines from the source to its matches",
+           True, group=2),
+    Action("frusta", "Cameras", "Layers", _layer("frusta"), "C", "frusta", "Where the photos were taken", True, group=3),
+    Action("points", "Points", "Layers", _layer("points"), "P", "points", "Bare points", True, group=3),
+    Action("photo", "Photo overlay", "Layers", _layer("photo"), "B", "photo",
+           "The photo over the scene while looking through it", True, group=3),
+    Action("grid", "Floor grid", "Layers", _layer("grid"), "N", "grid", "", True, group=3),
+
+    Action("single", "Large photo", "Photos", lambda t: t.controller.set_single(not t.controller.state.single), "Space",
+           "single", "One large photo, or all of them", True),
+    Action("mode_photo", "Show photos", "Photos", lambda t: t.controller.set_mode("photo"), "Ctrl+1", "", "", True,
+           group=1),
+    Action("mode_features", "Show features", "Photos", lambda t: t.controller.set_mode("features"), "Ctrl+2", "", "",
+           True, group=1),
+    Action("mode_heat", "Show heat", "Photos", lambda t: t.controller.set_mode("heat"), "Ctrl+3", "", "", True,
+           group=1),
+    Action("sort", "Best matches first", "Photos",
+           lambda t: t.controller.set(sort="index" if t.controller.state.sort == "score" else "score"), "S", "sort",
+           "Order the photos by their match", True, group=2),
+
+    Action("fit", "Fit radiance grid", "Engine", lambda t: t.controller.fit(), "", "fit",
+           "Fit the scene, or load the stored fit"),
+    Action("refit", "Fit again from scratch", "Engine", lambda t: t.controller.fit(refit=True)),
+    Action("encode", "Encode photos", "Engine", lambda t: t.controller.encode(), "", "encode",
+           "Compute dense features of all photos"),
+    Action("cancel_jobs", "Cancel all jobs", "Engine", lambda t: t.controller.cancel_all(), "Ctrl+.", "cancel", group=1),
+
+    Action("clear", "Clear match", "Help", lambda t: t.controller.escape(), "Esc", "", "One step back"),
+    Action("shortcuts", "Keyboard and mouse", "Help", lambda t: t.toggle_shortcuts(), "F1", "shortcuts",
+           "All shortcuts on one sheet", toolbar=False),
+)  # fmt: skip
+
+MOUSE: tuple[tuple[str, str], ...] = (
+    ("Click", "Find this pixel or point everywhere"),
+    ("Click a camera", "Look through its photo"),
+    ("Drag", "Turn"),
+    ("Shift-drag, right-drag", "Move sideways"),
+    ("Wheel", "Nearer, farther"),
+    ("Double-click", "Centre on this point"),
+    ("Hover a photo", "Preview its match (Shift while one is pinned)"),
+)
+
+
+def by_id(name: str) -> Action:
+    """The action of that name.
+
+    Raises:
+        KeyError: no such action.
+    """
+    return _INDEX[name]
+
+
+_INDEX = {a.id: a for a in ACTIONS}

@@ -1,0 +1,159 @@
+"""A sparse volume made dense for a 3D texture: plain numpy, no GL.
+
+Axis order is (x, y, z) in memory, so a texture made of it has x as depth and z as width: shaders sample at ``.zyx``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.api.camera import Camera
+from engine.api.scene import Volume
+
+UInt8 = NDArray[np.uint8]
+Float32 = NDArray[np.float32]
+CELL = 4  # voxels along a coarse cell's edge
+SLAB_BYTES = 3 << 20  # what one step scatters and uploads: about 2 ms
+FARTHEST = 24  # coarse cells; leaps longer than this gain nothing
+FACING_CAMERAS = 24
+
+
+@dataclass(frozen=True, eq=False)
+class Box:
+    """The part of a volume that holds voxels.
+
+    Attributes:
+        lo: (3,) voxel index of its lowest corner.
+        dims: voxels along x, y, z; multiples of CELL.
+        lo_w: (3,) its lowest corner in the world.
+        voxel: edge length, world units.
+        flat: (V,) place of each active voxel in an array of ``dims``, C order.
+        order: (V,) permutation that sorts ``flat``; None when it is sorted.
+    """
+
+    lo: NDArray[np.int64]
+    dims: tuple[int, int, int]
+    lo_w: NDArray[np.float64]
+    voxel: float
+    flat: NDArray[np.int64]
+    order: NDArray[np.int64] | None
+
+    @staticmethod
+    def around(volume: Volume) -> Box:
+        """The tight box of the active voxels, with a voxel to spare on each side."""
+        if len(volume.index) == 0:
+            zero = np.zeros(0, np.int64)
+            return Box(np.zeros(3, np.int64), (CELL, CELL, CELL), volume.lo_w, volume.voxel, zero, None)
+        lo = volume.index.min(axis=0).astype(np.int64) - 1
+        size = volume.index.max(axis=0) + 2 - lo
+        dx, dy, dz = (int(-(-n // CELL) * CELL) for n in size)
+        i = volume.index.astype(np.int64) - lo
+        flat = (i[:, 0] * dy + i[:, 1]) * dz + i[:, 2]
+        order = None
+        if np.any(flat[1:] < flat[:-1]):
+            order = np.argsort(flat)
+            flat = flat[order]
+        return Box(lo, (dx, dy, dz), volume.lo_w + lo * volume.voxel, volume.voxel, flat, order)
+
+    @property
+    def coarse_dims(self) -> tuple[int, int, int]:
+        x, y, z = self.dims
+        return x // CELL, y // CELL, z // CELL
+
+    def sorted(self, per_voxel: NDArray[np.uint8]) -> UInt8:
+        """Values in the volume's voxel order to the order of ``flat``."""
+        return per_voxel if self.order is None else per_voxel[self.order]
+
+
+def slabs(box: Box, values: UInt8) -> Iterator[tuple[int, UInt8]]:
+    """Scatter (V, C) ``values`` (in ``flat`` order) slab by slab along x: yields (first x, (n, dy, dz, C) uint8)."""
+    dx, dy, dz = box.dims
+    channels = values.shape[1]
+    thick = max(1, SLAB_BYTES // (dy * dz * channels))
+    for x in range(0, dx, thick):
+        n = min(thick, dx - x)
+        a, b = np.searchsorted(box.flat, [x * dy * dz, (x + n) * dy * dz])
+        slab = np.zeros((n * dy * dz, channels), np.uint8)
+        slab[box.flat[a:b] - x * dy * dz] = values[a:b]
+        yield x, slab.reshape(n, dy, dz, channels)
+
+
+def premultiplied(rgb: UInt8, alpha: UInt8) -> UInt8:
+    """(V, 3) colours and (V,) alpha to (V, 4) with colour times alpha, so that interpolation does not bleed black."""
+    a = alpha[:, None].astype(np.uint16)
+    return np.concatenate([((rgb * a + 127) // 255).astype(np.uint8), alpha[:, None]], axis=1)
+
+
+def leaps(box: Box) -> UInt8:
+    """Chebyshev distance, in coarse cells, from each coarse cell to the nearest one that a ray must sample.
+
+    A cell counts as occupied when an active voxel lies in it or one voxel away, where interpolation reaches.
+    """
+    dx, dy, dz = box.dims
+    x, rest = np.divmod(box.flat, dy * dz)
+    y, z = np.divmod(rest, dz)
+    occupied = np.zeros(box.coarse_dims, bool)
+    for step in (-1, 1):
+        for a, b, c in ((step, 0, 0), (0, step, 0), (0, 0, step), (step, step, step)):
+            ix = np.clip(x + a, 0, dx - 1) // CELL
+            iy = np.clip(y + b, 0, dy - 1) // CELL
+            iz = np.clip(z + c, 0, dz - 1) // CELL
+            occupied[ix, iy, iz] = True
+    distance = np.where(occupied, 0, FARTHEST).astype(np.uint8)
+    reached = occupied
+    for k in range(1, FARTHEST):
+        grown = grow(reached)
+        distance[grown & ~reached] = k
+        if np.array_equal(grown, reached):
+            break
+        reached = grown
+    return distance
+
+
+def grow(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Dilate by one cell in every direction, diagonals included."""
+    for axis in range(3):
+        wide = mask.copy()
+        lo: list[slice] = [slice(None)] * 3
+        hi: list[slice] = [slice(None)] * 3
+        lo[axis], hi[axis] = slice(None, -1), slice(1, None)
+        wide[tuple(hi)] |= mask[tuple(lo)]
+        wide[tuple(lo)] |= mask[tuple(hi)]
+        mask = wide
+    return mask
+
+
+def facing(box: Box, cameras: Sequence[Camera]) -> Float32:
+    """Mean unit direction from each occupied coarse cell towards the cameras that have it in view (all, if none has).
+
+    (cx, cy, cz, 3) float32. Long where all cameras are on one side, as for a wall; short where they are all around.
+    Surfaces may be hidden from the side that no camera saw, which opens a closed room to a look from outside.
+    """
+    out = np.zeros((*box.coarse_dims, 3), np.float32)
+    if not cameras or len(box.flat) == 0:
+        return out
+    dy, dz = box.dims[1:]
+    x, rest = np.divmod(box.flat, dy * dz)
+    y, z = np.divmod(rest, dz)
+    cells = np.zeros(box.coarse_dims, bool)
+    cells[x // CELL, y // CELL, z // CELL] = True
+    cells = grow(cells)  # interpolation between cells reaches one further
+    where = np.argwhere(cells)
+    pos_w = box.lo_w + (where + 0.5) * CELL * box.voxel
+    total, count = np.zeros_like(pos_w), np.zeros(len(pos_w))
+    total_all, used = np.zeros_like(pos_w), cameras[:: max(1, len(cameras) // FACING_CAMERAS)]
+    for camera in used:
+        px, depth = camera.project(pos_w)
+        seen = (depth > 0) & camera.contains(px)
+        to = camera.centre_w - pos_w
+        to /= np.maximum(np.linalg.norm(to, axis=1, keepdims=True), 1e-9)
+        total_all += to
+        total[seen] += to[seen]
+        count[seen] += 1
+    in_view = total / np.maximum(count, 1)[:, None]
+    out[tuple(where.T)] = np.where((count > 0)[:, None], in_view, total_all / len(used))
+    return out

@@ -1,0 +1,177 @@
+"""Brings a renderer from one canvas view state to the next, touching only what differs. No Qt."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app import colormaps
+from app.canvas.look import LOOKS
+from app.canvas.renderer import Renderer
+from app.canvas.scene_setup import show_points, show_scene
+from app.canvas.visuals.frusta import image_plane_w
+from app.canvas.visuals.markers import Mark
+from app.view_state import CanvasView, MatchesView, VolumeView
+from engine.api.camera import Camera
+
+UInt8 = NDArray[np.uint8]
+MARK_SOURCE, MARK_MATCH = 14.0, 10.0
+
+
+class Presenter:
+    """Owns what is shown on a renderer; ``present`` takes the next view state."""
+
+    def __init__(self, renderer: Renderer) -> None:
+        self._r = renderer
+        self._shown: CanvasView | None = None
+        self._cameras: dict[int, Camera] = {}
+        self._position: dict[int, int] = {}  # view index to place in the scene's list
+        self._photos_done: dict[int, object] = {}
+        renderer.volume.set_map(colormaps.heat_table())
+
+    def present(self, new: CanvasView) -> None:
+        old, r = self._shown, self._r
+        self._shown = new
+        themed = old is None or old.theme != new.theme
+        if themed:
+            r.set_look(LOOKS[new.theme])
+        rescened = old is None or old.scene is not new.scene
+        if rescened or (themed and new.scene is not None):
+            self._scene(new)
+        if old is None or rescened or old.volume.volume is not new.volume.volume:
+            self._volume(new)
+            if new.scene is not None:
+                show_points(r, new.scene, new.volume.volume)
+        elif (old.volume.colouring, old.volume.features) != (new.volume.colouring, new.volume.features):
+            r.volume.set_colours(_colours(new.volume))
+        self._heat(old, new)
+        self._layers(old, new)
+        if rescened or themed or old is None or old.frusta != new.frusta:
+            self._frusta(new)
+        if old is None or rescened or themed or old.thumbnails is not new.thumbnails:
+            self._thumbnails(new)
+        if old is None or old.photo != new.photo:
+            self._photo(new)
+        if old is None or themed or old.matches != new.matches:
+            self._matches(new.matches)
+
+    def _scene(self, new: CanvasView) -> None:
+        self._photos_done.clear()
+        self._cameras = {} if new.scene is None else {v.index: v.camera for v in new.scene.views}
+        self._position = {} if new.scene is None else {v.index: i for i, v in enumerate(new.scene.views)}
+        if new.scene is not None:
+            show_scene(self._r, new.scene)
+
+    def _volume(self, new: CanvasView) -> None:
+        self._r.volume.set_volume(new.volume.volume, list(self._cameras.values()), _colours(new.volume))
+        if new.volume.volume is None:
+            self._r.touch()
+        elif new.heat.answer is not None:
+            self._load_heat(new)
+
+    def _heat(self, old: CanvasView | None, new: CanvasView) -> None:
+        r, was = self._r, None if old is None else old.heat
+        if was is not None and was.answer is not new.heat.answer:
+            if new.heat.answer is None:
+                r.volume.clear_heat()
+                r.touch()
+            elif old is not None and old.volume.volume is new.volume.volume:
+                self._load_heat(new)
+        if was is None or (was.layer, was.threshold) != (new.heat.layer, new.heat.threshold):
+            shown = new.heat.layer.opacity if new.heat.layer.visible else 0.0
+            r.volume.set_uniforms(heat_opacity=shown, dim=min(1.0, shown * 1.2), threshold=new.heat.threshold)
+            r.touch()
+
+    def _load_heat(self, new: CanvasView) -> None:
+        answer = new.heat.answer
+        if answer is not None and answer.reply.voxel_heat is not None:
+            self._r.volume.set_heat(colormaps.to_heat(answer.reply.voxel_heat, answer.bounds))
+
+    def _layers(self, old: CanvasView | None, new: CanvasView) -> None:
+        r, v = self._r, new.volume
+        shown = {
+            "volume": v.layer.opacity if v.layer.visible else 0.0,
+            "points": new.points.opacity if new.points.visible else 0.0,
+            "frusta": new.frusta.layer.opacity if new.frusta.layer.visible and new.through is None else 0.0,
+            "grid": (new.grid.opacity if new.grid.visible and new.through is None else 0.0) if new.scene else 0.0,
+            "axes": 1.0 if new.scene is not None else 0.0,
+        }
+        if shown["volume"] != r.opacity["volume"] or old is None or old.volume.cutaway != v.cutaway:
+            r.volume.set_uniforms(opacity=shown["volume"], cutaway=float(v.cutaway))
+            r.touch()
+        r.opacity.update(shown)
+
+    def _frusta(self, new: CanvasView) -> None:
+        scene, look, f = new.scene, self._r.look, new.frusta
+        if scene is None:
+            return
+        accents = {self._position[i]: (*look.accent, 0.95) for i in f.mutual if i in self._position}
+        held = {i: look.held_out for i, v in enumerate(scene.views) if v.held_out}
+        if f.selected in self._position:
+            accents[self._position[f.selected]] = (*look.accent, 1.0)
+        self._r.frusta.set_style(look.frustum, {**held, **accents}, wide=frozenset(accents))
+
+    def _thumbnails(self, new: CanvasView) -> None:
+        fresh = {
+            self._position[i]: photo.rgb
+            for i, photo in new.thumbnails.items()
+            if i in self._position and self._photos_done.get(i) is not photo
+        }
+        self._photos_done.update(new.thumbnails)
+        self._r.frusta.set_photos(fresh)
+
+    def _photo(self, new: CanvasView) -> None:
+        r, p = self._r, new.photo
+        r.photo.set_photo(None if p.photo is None else p.photo.rgb)
+        r.photo_view = self._cameras.get(p.view) if p.view is not None else None
+        r.photo_opacity = p.layer.opacity if p.layer.visible else 0.0
+
+    def _matches(self, m: MatchesView) -> None:
+        r, accent = self._r, self._r.look.accent
+        marks: list[Mark] = []
+        start: list[tuple[float, float, float]] = []
+        end: list[tuple[float, float, float]] = []
+        alpha: list[float] = []
+        if m.visible and m.source_w is not None:
+            for mark in m.marks:
+                camera = self._cameras.get(mark.view)
+                if camera is None:
+                    continue
+                at = self._on_image_plane(camera, mark.x, mark.y)
+                start.append(m.source_w)
+                end.append(at)
+                alpha.append(0.85 if mark.mutual else 0.16)
+                if mark.mutual:
+                    marks.append(Mark(at, (*accent, 1.0), MARK_MATCH * 0.7, True))
+                if mark.pos_w is not None:
+                    marks.append(Mark(mark.pos_w, (*accent, 0.95), MARK_MATCH, mark.mutual))
+        if m.source_w is not None:
+            marks.append(Mark(m.source_w, (*accent, 1.0), MARK_SOURCE, filled=not m.pending))
+        rgba = [(*accent, a) for a in alpha]
+        r.lines.set_data(start, end, rgba if rgba else (0, 0, 0, 0), 1.4)
+        r.markers.set_data(marks)
+
+    def _on_image_plane(self, camera: Camera, x: float, y: float) -> tuple[float, float, float]:
+        p = camera.unproject(np.array([[x, y]]), np.array([self._r.frusta.depth]))[0]
+        return (float(p[0]), float(p[1]), float(p[2]))
+
+
+def frustum_quads(cameras: dict[int, Camera], depth: float) -> dict[int, NDArray[np.float64]]:
+    """(4, 3) world corners of each view's thumbnail, for picking."""
+    return {i: image_plane_w(c, depth) for i, c in cameras.items()}
+
+
+def _colours(v: VolumeView) -> UInt8 | None:
+    if v.colouring == "colour" or v.features is None:
+        return None
+    if v.colouring == "features":
+        return v.features.rgb
+    return spread_colours(v.features.spread)
+
+
+def spread_colours(spread: NDArray[np.float32]) -> UInt8:
+    """(V,) spread to (V, 3) in a perceptual map, stretched over what occurs."""
+    finite = np.nan_to_num(spread, nan=0.0)
+    low, high = (float(q) for q in np.quantile(finite, [0.02, 0.98])) if len(finite) else (0.0, 1.0)
+    level = np.clip((finite - low) / max(high - low, 1e-6), 0, 1) * 255
+    return colormaps.table(colormaps.SPREAD)[level.astype(np.uint8)]

@@ -1,0 +1,213 @@
+"""Draws the whole canvas with any current GL context; knows no Qt, so that windows and snapshots share it.
+
+The volume is marched into a framebuffer of its own, smaller than the screen when that is what the machine can draw in
+time; once the picture stands still it is drawn again at full size, band by band, so that no frame takes long.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+
+from app.canvas import gl
+from app.canvas.camera_sync import Viewport, photo_rect
+from app.canvas.look import Look
+from app.canvas.visuals.frusta import FrustaVisual
+from app.canvas.visuals.grid import AXES_PX, Axes, FloorGrid
+from app.canvas.visuals.markers import MarkersVisual
+from app.canvas.visuals.photo import PhotoVisual
+from app.canvas.visuals.points import PointsVisual
+from app.canvas.visuals.segments import SegmentsVisual
+from app.canvas.visuals.volume import VolumeVisual
+from engine.api.camera import Camera
+from shaders import loader
+
+MARCH_BUDGET_S = 0.014  # of one frame while moving, and of one band while refining
+LEAST_SCALE = 0.22
+MOVING_STEP, STILL_STEP = 1.0, 0.6  # voxels
+
+
+class Target:
+    """A float framebuffer that the volume is marched into."""
+
+    def __init__(self) -> None:
+        self.texture: Any = None
+        self._buffer: Any = None
+
+    def sized(self, width: int, height: int) -> Any:
+        """The framebuffer at this size."""
+        if self.texture is None or self.texture.shape[:2] != (height, width):
+            self.texture = gl.texture_2d((height, width, 4), internal="rgba32f")
+            self._buffer = gl.gloo.FrameBuffer(self.texture)
+        return self._buffer
+
+
+class Renderer:
+    """All visuals and their order. Call with the GL context current."""
+
+    def __init__(self, look: Look) -> None:
+        self.look = look
+        self.volume = VolumeVisual()
+        self.points = PointsVisual()
+        self.frusta = FrustaVisual()
+        self.lines = SegmentsVisual()
+        self.markers = MarkersVisual()
+        self.photo = PhotoVisual()
+        self.photo_view: Camera | None = None
+        self.photo_opacity = 0.0
+        self.opacity = {"volume": 1.0, "points": 0.0, "frusta": 1.0, "grid": 1.0, "axes": 1.0}
+        self.far = 10.0
+        self._grid = FloorGrid()
+        self._axes = Axes()
+        self._composite: Any = gl.gloo.Program(*loader.program("composite"))
+        self._composite["a_corner"] = gl.gloo.VertexBuffer(np.array(gl.UNIT_CORNERS, np.float32))
+        self._composite["u_marched"] = gl.texture_2d((1, 1, 4))
+        self._composite["u_marched_px"] = (1.0, 1.0)
+        self._moving = Target()
+        self._stills = (Target(), Target())
+        self._work = self._stills[0]  # the still picture that is being drawn
+        self._shown: Target | None = None
+        self._seconds_per_px = 4e-8
+        self._key: object = None
+        self._band = 1.0  # how much of it is done
+        self._outdated = False  # it shows what was there before the last quiet change
+        self.set_look(look)
+
+    def set_look(self, look: Look) -> None:
+        """Colours of backdrop and marks."""
+        self.look = look
+        self.volume.set_backdrop(look.backdrop_low, look.backdrop_high)
+        self._composite["u_backdrop_low"] = look.backdrop_low
+        self._composite["u_backdrop_high"] = look.backdrop_high
+        self.touch()
+
+    def set_grid(self, bounds_w: Any, up_w: Any) -> None:
+        self._grid.set_scene(bounds_w, up_w, self.look.grid)
+
+    def touch(self, *, quiet: bool = False) -> None:
+        """The volume's picture is out of date.
+
+        ``quiet``: the sharp picture stays until a new one is whole; otherwise a coarse one is drawn at once.
+        """
+        if not quiet or self._shown is None or self._key is None:
+            self._key = None
+        elif self._band < 1.0:
+            self._outdated = True
+        else:
+            self._restart()
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether another call would upload more or draw the still picture further."""
+        return self.volume.busy or (self._shows_volume and self._band < 1.0)
+
+    @property
+    def _shows_volume(self) -> bool:
+        return self.volume.ready and self.opacity["volume"] > 0
+
+    def upload(self, budget_s: float) -> None:
+        """Upload what is queued for at most about ``budget_s``."""
+        end = time.perf_counter() + budget_s
+        before = self.volume.revision
+        while time.perf_counter() < end and self.volume.advance():
+            gl.gloo.flush()
+        if self.volume.revision != before:
+            self.touch(quiet=not self.volume.urgent)
+
+    def draw(self, camera: Camera, viewport: Viewport, *, still: bool) -> None:
+        """Draw a frame. ``still``: nothing has moved for a moment, so the full-size picture may be worked on."""
+        if self._shows_volume:
+            self._march(camera, viewport, still)
+        self._compose(camera, viewport)
+
+    def draw_best(self, camera: Camera, viewport: Viewport) -> None:
+        """Draw at full size at once, however long it takes."""
+        while self.volume.advance():
+            pass
+        if self._shows_volume:
+            with self._work.sized(viewport.width, viewport.height):
+                gl.gloo.set_viewport(0, 0, viewport.width, viewport.height)
+                self.volume.draw(camera, STILL_STEP)
+            self._shown = self._work
+        self._compose(camera, viewport)
+
+    def _march(self, camera: Camera, viewport: Viewport, still: bool) -> None:
+        key = (camera.c2w.tobytes(), camera.intrinsics.tobytes(), viewport)
+        pixels = viewport.width * viewport.height
+        if key != self._key:
+            self._key = key
+            affordable = MARCH_BUDGET_S / (self._seconds_per_px * pixels)
+            scale = float(np.clip(np.sqrt(affordable), LEAST_SCALE, 1.0))
+            scale = 1.0 if scale > 0.9 else scale
+            w, h = max(1, round(viewport.width * scale)), max(1, round(viewport.height * scale))
+            self._timed(self._moving, w, h, camera, MOVING_STEP, (0.0, 1.0))
+            self._shown = self._moving
+            self._restart()
+        elif still and self._band < 1.0:
+            # finer steps cost more than the measured ones
+            share = MARCH_BUDGET_S / (self._seconds_per_px * pixels * MOVING_STEP / STILL_STEP)
+            end = min(1.0, self._band + max(share, 0.02))
+            self._timed(self._work, viewport.width, viewport.height, camera, STILL_STEP, (self._band, end))
+            self._band = end
+            if end == 1.0:
+                self._shown = self._work
+                if self._outdated:
+                    self._restart()
+
+    def _restart(self) -> None:
+        """Begin a new still picture, beside the one that is shown."""
+        self._work = self._stills[1] if self._shown is self._stills[0] else self._stills[0]
+        self._band = 0.0
+        self._outdated = False
+
+    def _timed(
+        self, target: Target, w: int, h: int, camera: Camera, step: float, band: tuple[float, float]
+    ) -> None:
+        gl.finish()
+        begin = time.perf_counter()
+        with target.sized(w, h):
+            gl.gloo.set_viewport(0, 0, w, h)
+            self.volume.draw(camera, step, band)
+        gl.finish()
+        seconds = time.perf_counter() - begin
+        per_px = seconds / max(1, w * h * (band[1] - band[0])) * step / MOVING_STEP
+        self._seconds_per_px += 0.3 * (per_px - self._seconds_per_px)
+
+    def _compose(self, camera: Camera, viewport: Viewport) -> None:
+        gl.gloo.set_viewport(0, 0, viewport.width, viewport.height)
+        gl.gloo.set_depth_mask(True)
+        gl.gloo.clear(color=(0, 0, 0, 1), depth=1.0)
+        c = self._composite
+        shown = self._shown if self._shows_volume else None
+        c["u_has_volume"] = float(shown is not None)
+        c["u_far"] = self.far
+        if shown is not None:
+            c["u_marched"] = shown.texture
+            c["u_marched_px"] = (float(shown.texture.shape[1]), float(shown.texture.shape[0]))
+        gl.gloo.set_state(blend=False, depth_test=True, depth_func="always", cull_face=False)
+        c.draw("triangle_strip")
+        gl.gloo.set_state(depth_func="less")
+        self._overlays(camera, viewport)
+
+    def _overlays(self, camera: Camera, viewport: Viewport) -> None:
+        o = self.opacity
+        covered = self.photo_view is not None and self.photo_opacity >= 1.0
+        if not covered:
+            if o["grid"] > 0:
+                self._grid.draw(camera, viewport, self.far, o["grid"])
+            if o["points"] > 0:
+                self.points.draw(camera, viewport, self.far, o["points"])
+            if o["frusta"] > 0:
+                self.frusta.draw(camera, viewport, self.far, o["frusta"])
+        if self.photo_view is not None:
+            self.photo.draw(photo_rect(self.photo_view, camera), camera.width, camera.height, self.photo_opacity)
+        self.lines.draw(camera, viewport, self.far, on_top=True)
+        self.markers.draw(camera, viewport, self.far, self.look.rim)
+        if o["axes"] > 0:
+            side = round(AXES_PX * viewport.ratio)
+            pad = round(10 * viewport.ratio)
+            gl.gloo.set_viewport(pad, pad, side, side)
+            self._axes.draw(camera, viewport.ratio)
+            gl.gloo.set_viewport(0, 0, viewport.width, viewport.height)

@@ -1,0 +1,312 @@
+"""The 3D canvas as a Qt widget: the renderer, the camera and the pointer, and when to draw."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import vispy
+from numpy.typing import NDArray
+from PySide6.QtCore import QObject, QTimer, Signal
+from PySide6.QtWidgets import QWidget
+
+vispy.use("pyside6", gl="gl2")
+
+from vispy import app as vispy_app  # noqa: E402 - the backend is chosen first
+
+from app.canvas.camera_sync import Viewport, to_view_px  # noqa: E402
+from app.canvas.home import NamedView, named_view  # noqa: E402
+from app.canvas.look import LOOKS  # noqa: E402
+from app.canvas.navigator import Navigator  # noqa: E402
+from app.canvas.picking import inside_quad, nearest_point  # noqa: E402
+from app.canvas.pointer import Pointer  # noqa: E402
+from app.canvas.presenter import Presenter, frustum_quads  # noqa: E402
+from app.canvas.renderer import Renderer  # noqa: E402
+from app.canvas.scene_setup import extent_of  # noqa: E402
+from app.canvas.still import render_to_array  # noqa: E402
+from app.view_state import CanvasView  # noqa: E402
+from engine.api.camera import Camera  # noqa: E402
+
+STILL_AFTER_S = 0.16
+FRAME_MS, REFINE_MS = 16, 24
+UPLOAD_S = 0.005
+POINT_RADIUS_PX = 7.0
+
+Pos = tuple[float, float, float]
+
+
+class SceneCanvas(QObject):
+    """Shows a ``CanvasView``; says in world and photo coordinates what the pointer does."""
+
+    point_clicked = Signal(tuple)  # pos_w
+    pixel_clicked = Signal(int, float, float)  # view, full-size undistorted pixels
+    nothing_clicked = Signal()
+    view_clicked = Signal(int)
+    point_hovered = Signal(tuple, bool)  # pos_w, shift held
+    pixel_hovered = Signal(int, float, float, bool)
+    hover_ended = Signal()
+    left_view = Signal()  # the user turned away from the photo that was looked through
+    drawn = Signal(float)  # seconds that a frame took
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._canvas: Any = vispy_app.Canvas(
+            keys=None, vsync=False, show=False, parent=parent, config={"depth_size": 24, "samples": 0}
+        )
+        self.widget = cast(QWidget, self._canvas.native)
+        self.widget.setMinimumSize(240, 180)
+        self._canvas.events.draw.connect(self._on_draw)
+        self.navigator = Navigator()
+        self.pointer = Pointer(self.widget)
+        self.renderer: Renderer | None = None
+        self._presenter: Presenter | None = None
+        self._view: CanvasView | None = None
+        self._pending: CanvasView | None = None
+        self._quads: dict[int, NDArray[np.float64]] = {}
+        self._changed_at = 0.0
+        self._closed = False
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.timeout.connect(self.widget.update)
+        p = self.pointer
+        p.clicked.connect(self._click)
+        p.double_clicked.connect(self._centre)
+        p.rotated.connect(self._rotate)
+        p.panned.connect(self._pan)
+        p.zoomed.connect(self._zoom)
+        p.hovered.connect(self._hover)
+        p.left.connect(self.hover_ended)
+        p.key_held.connect(self._key)
+
+    # --- what is shown
+
+    def show_view(self, view: CanvasView) -> None:
+        """Take the next view state; it is drawn with the next frame."""
+        old = self._view
+        self._view = self._pending = view
+        now = time.perf_counter()
+        if view.scene is not None and (old is None or old.scene is not view.scene):
+            self.navigator.set_scene(view.scene.up_w, extent_of(view.scene))
+            self.go_to("home", fly=False)
+        if old is None or old.fly != view.fly:
+            self.navigator.mode = "fly" if view.fly else "orbit"
+            self.pointer.fly_keys = view.fly
+        if old is None or old.through is not view.through:
+            if view.through is not None:
+                self.navigator.look_through(view.through, now)
+            elif self.navigator.through is not None:
+                self.navigator.leave_view(now)
+        self._draw_soon()
+
+    def go_to(self, name: NamedView, *, fly: bool = True) -> None:
+        """Look from a named place."""
+        if self._view is None or self._view.scene is None:
+            return
+        self._fit_size()
+        n = self.navigator
+        was_through = n.through is not None
+        n.goto(named_view(self._view.scene, name, n.width / n.height), time.perf_counter(), fly=fly)
+        if was_through:
+            self.left_view.emit()
+        self._draw_soon()
+
+    def fly_to_point(self, pos_w: Pos) -> None:
+        """Centre on a point of the scene."""
+        was_through = self.navigator.through is not None
+        self.navigator.centre_on(np.array(pos_w), time.perf_counter())
+        if was_through:
+            self.left_view.emit()
+        self._draw_soon()
+
+    def camera(self) -> Camera:
+        """The camera of the next frame, in logical pixels."""
+        self._fit_size()
+        return self.navigator.camera(time.perf_counter())
+
+    def surface(self, view: int, x: float, y: float) -> Pos | None:
+        """The scene point behind a photo's pixel, from the canvas's copy of the volume."""
+        v = self._view
+        if v is None or v.scene is None:
+            return None
+        camera = next((info.camera for info in v.scene.views if info.index == view), None)
+        picker = None if self.renderer is None else self.renderer.volume.picker
+        if camera is None or picker is None:
+            return None
+        return _triple(picker.surface(camera, (x, y), cutaway=False))
+
+    def pick(self, x: float, y: float) -> Pos | None:
+        """The scene point under a canvas pixel, or None."""
+        v, r = self._view, self.renderer
+        if v is None or r is None:
+            return None
+        camera = self.camera()
+        if r.opacity["volume"] > 0 and r.volume.picker is not None:
+            hit = r.volume.picker.surface(camera, (x, y), cutaway=v.volume.cutaway)
+            if hit is not None:
+                return _triple(hit)
+        if r.opacity["points"] > 0 and r.points.pos_w is not None:
+            i = nearest_point(camera, r.points.pos_w, (x, y), POINT_RADIUS_PX)
+            return None if i is None else _triple(np.asarray(r.points.pos_w[i], np.float64))
+        return None
+
+    def screenshot(self) -> NDArray[np.uint8]:
+        """(h, w, 4) uint8 of the canvas at full quality, in physical pixels."""
+        self._canvas.set_current()
+        return render_to_array(self._ready(), self.camera(), self._viewport())
+
+    def save_screenshot(self, path: Path) -> None:
+        """Write the canvas as PNG.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        from PySide6.QtGui import QImage
+
+        pixels = np.ascontiguousarray(self.screenshot())
+        image = QImage(pixels.data, pixels.shape[1], pixels.shape[0], QImage.Format.Format_RGBA8888)
+        if not image.save(str(path)):
+            raise OSError(f"{path}: cannot be written")
+
+    def close(self) -> None:
+        """Let go of the GL context."""
+        if self._closed:
+            return
+        self._closed = True
+        self._timer.stop()
+        self._canvas.events.draw.disconnect(self._on_draw)
+        self._canvas.close()
+
+    # --- drawing
+
+    def _draw_soon(self) -> None:
+        self._changed_at = time.perf_counter()
+        self.widget.update()
+
+    def _on_draw(self, _event: Any) -> None:
+        if self._closed:
+            return
+        begin = time.perf_counter()
+        renderer = self._ready()
+        renderer.upload(UPLOAD_S)
+        moving = self.navigator.moving(begin)
+        if moving:
+            self._changed_at = begin
+        still = begin - self._changed_at > STILL_AFTER_S
+        renderer.draw(self.camera(), self._viewport(), still=still)
+        if moving or renderer.volume.busy:
+            self._timer.start(FRAME_MS)
+        elif renderer.unfinished:
+            self._timer.start(REFINE_MS if still else int(STILL_AFTER_S * 1000) + 10)
+        self.drawn.emit(time.perf_counter() - begin)
+
+    def _ready(self) -> Renderer:
+        """The renderer, made on first use with the context current, and brought up to date."""
+        if self.renderer is None or self._presenter is None:
+            self.renderer = Renderer(LOOKS["dark" if self._view is None else self._view.theme])
+            self._presenter = Presenter(self.renderer)
+        if self._pending is not None:
+            view, self._pending = self._pending, None
+            self._presenter.present(view)
+            cameras = {} if view.scene is None else {v.index: v.camera for v in view.scene.views}
+            self._quads = frustum_quads(cameras, self.renderer.frusta.depth)
+        return self.renderer
+
+    def _fit_size(self) -> None:
+        self.navigator.resize(self.widget.width(), self.widget.height())
+
+    def _viewport(self) -> Viewport:
+        ratio = self.widget.devicePixelRatioF()
+        width, height = self._canvas.physical_size
+        return Viewport(int(width), int(height), ratio)
+
+    # --- pointer
+
+    def _photo_pixel(self, x: float, y: float) -> tuple[int, float, float] | None:
+        """The photo's pixel under the pointer while its overlay is on."""
+        v = self._view
+        if v is None or v.through is None or v.photo.view is None or self.navigator.moving(time.perf_counter()):
+            return None
+        if v.photo.photo is None or not v.photo.layer.visible or v.photo.layer.opacity <= 0:
+            return None
+        px, py = to_view_px(v.through, self.camera(), x, y)
+        if not (0 <= px < v.through.width and 0 <= py < v.through.height):
+            return None
+        return v.photo.view, px, py
+
+    def _view_under(self, x: float, y: float) -> int | None:
+        """The frontmost frustum whose thumbnail is under the pointer and not behind the scene."""
+        v, r = self._view, self.renderer
+        if v is None or r is None or r.opacity["frusta"] <= 0:
+            return None
+        camera = self.camera()
+        hit = self.pick(x, y)
+        limit = np.inf if hit is None else float(camera.to_camera(np.array([hit]))[0, 2])
+        best: int | None = None
+        for i, quad in self._quads.items():
+            px, depth = camera.project(quad)
+            if (depth > 0).all() and depth.mean() < limit and inside_quad(px, (x, y)):
+                best, limit = i, float(depth.mean())
+        return best
+
+    def _click(self, x: float, y: float) -> None:
+        photo = self._photo_pixel(x, y)
+        if photo is not None:
+            self.pixel_clicked.emit(*photo)
+            return
+        view = self._view_under(x, y)
+        if view is not None:
+            self.view_clicked.emit(view)
+            return
+        hit = self.pick(x, y)
+        if hit is None:
+            self.nothing_clicked.emit()
+        else:
+            self.point_clicked.emit(hit)
+
+    def _centre(self, x: float, y: float) -> None:
+        hit = self.pick(x, y)
+        if hit is not None:
+            self.fly_to_point(hit)
+
+    def _hover(self, x: float, y: float, shift: bool) -> None:
+        photo = self._photo_pixel(x, y)
+        if photo is not None:
+            self.pixel_hovered.emit(*photo, shift)
+            return
+        hit = self.pick(x, y)
+        if hit is None:
+            self.hover_ended.emit()
+        else:
+            self.point_hovered.emit(hit, shift)
+
+    def _rotate(self, dx: float, dy: float) -> None:
+        was_through = self.navigator.through is not None
+        self.navigator.rotate(dx, dy, time.perf_counter())
+        if was_through:
+            self.left_view.emit()
+        self._draw_soon()
+
+    def _pan(self, dx: float, dy: float) -> None:
+        self.navigator.pan(dx, dy, time.perf_counter())
+        self._draw_soon()
+
+    def _zoom(self, steps: float, x: float, y: float) -> None:
+        self._fit_size()
+        self.navigator.zoom(steps, (x, y), time.perf_counter())
+        self._draw_soon()
+
+    def _key(self, key: str, down: bool) -> None:
+        if not key:
+            self.navigator.release_all()
+            return
+        was_through = self.navigator.through is not None
+        self.navigator.hold(key, down, time.perf_counter())
+        if was_through and down:
+            self.left_view.emit()
+        self._draw_soon()
+
+
+def _triple(v: NDArray[np.float64] | None) -> Pos | None:
+    return None if v is None else (float(v[0]), float(v[1]), float(v[2]))

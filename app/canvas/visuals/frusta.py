@@ -1,0 +1,137 @@
+"""Camera frusta with the photos on their image planes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.canvas import gl
+from app.canvas.camera_sync import Viewport, clip_matrix
+from app.canvas.visuals.segments import SegmentsVisual
+from engine.api.camera import Camera
+from shaders import loader
+
+Float64 = NDArray[np.float64]
+Rgba = tuple[float, float, float, float]
+TILE_H, TILE_W = 96, 128
+COLUMNS = 16
+
+
+def image_plane_w(camera: Camera, depth: float) -> Float64:
+    """(4, 3) world corners of the image plane at camera z = ``depth``: top left, top right, bottom right, bottom left."""
+    w, h = camera.width, camera.height
+    corners = np.array([[0, 0], [w, 0], [w, h], [0, h]], np.float64)
+    return camera.unproject(corners, np.full(4, depth))
+
+
+def frustum_depth(cameras: Sequence[Camera], extent: float) -> float:
+    """How deep to draw frusta so that neighbours do not crowd: from the typical distance between cameras."""
+    if len(cameras) < 2:
+        return 0.08 * extent
+    eyes = np.array([c.centre_w for c in cameras])
+    gap = np.linalg.norm(eyes[:, None] - eyes[None], axis=2)
+    np.fill_diagonal(gap, np.inf)
+    return float(np.clip(0.8 * np.median(gap.min(axis=1)), 0.02 * extent, 0.08 * extent))
+
+
+class FrustaVisual:
+    """All frusta of a scene: outlines in one draw call, thumbnails from one atlas in another."""
+
+    def __init__(self) -> None:
+        self._program: Any = gl.gloo.Program(*loader.program("quads"))
+        self._lines = SegmentsVisual()
+        self._cameras: tuple[Camera, ...] = ()
+        self._atlas: Any = None
+        self._index: Any = None
+        self._loaded = np.zeros(0, np.float32)
+        self.depth = 0.1
+
+    def set_cameras(self, cameras: Sequence[Camera], depth: float) -> None:
+        """Show other cameras, image planes at ``depth`` world units; thumbnails start empty."""
+        self._cameras = tuple(cameras)
+        self.depth = depth
+        n = len(self._cameras)
+        self._loaded = np.zeros(n, np.float32)
+        if n == 0:
+            self._index = None
+            self._lines.set_data([], [], (0, 0, 0, 0))
+            return
+        rows = -(-n // COLUMNS)
+        columns = min(n, COLUMNS)
+        self._atlas = gl.texture_2d((rows * TILE_H, columns * TILE_W, 3))
+        cell = np.stack(np.divmod(np.arange(n), COLUMNS), axis=1).astype(np.float32)  # row, column
+        corner = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float32)
+        inset = np.array([0.5 / TILE_W, 0.5 / TILE_H], np.float32)
+        uv = cell[:, None, ::-1] + inset + corner * (1 - 2 * inset)
+        uv = uv / np.array([columns, rows], np.float32)
+        quads = np.stack([image_plane_w(c, depth) for c in self._cameras]).astype(np.float32)
+        p = self._program
+        p["a_pos_w"] = gl.gloo.VertexBuffer(quads.reshape(-1, 3))
+        p["a_uv"] = gl.gloo.VertexBuffer(uv.reshape(-1, 2).astype(np.float32))
+        p["u_atlas"] = self._atlas
+        self._set_loaded()
+        index = np.arange(n, dtype=np.uint32)[:, None] * 4 + np.array([0, 1, 2, 0, 2, 3], np.uint32)
+        self._index = gl.gloo.IndexBuffer(index.ravel().astype(np.uint32))
+
+    def set_photos(self, photos: Mapping[int, NDArray[np.uint8]]) -> None:
+        """Put (h, w, 3) uint8 photos into the atlas, by position in the list of cameras."""
+        for i, rgb in photos.items():
+            if i >= len(self._cameras) or self._atlas is None:
+                continue
+            row, column = divmod(i, COLUMNS)
+            self._atlas.set_data(shrink(rgb, TILE_H, TILE_W), offset=(row * TILE_H, column * TILE_W))
+            self._loaded[i] = 1
+        if photos:
+            self._set_loaded()
+
+    def set_style(self, rgba: Rgba, others: Mapping[int, Rgba], wide: frozenset[int] = frozenset()) -> None:
+        """Outline colour, that of views which differ, and which views are drawn with a wider line."""
+        n = len(self._cameras)
+        if n == 0:
+            return
+        start: list[Float64] = []
+        end: list[Float64] = []
+        colour = np.empty((n, 4), np.float32)
+        width = np.empty(n, np.float32)
+        for i, camera in enumerate(self._cameras):
+            q = image_plane_w(camera, self.depth)
+            eye = np.broadcast_to(camera.centre_w, (4, 3))
+            start.append(np.concatenate([eye, q]))
+            end.append(np.concatenate([q, np.roll(q, -1, axis=0)]))
+            colour[i] = others.get(i, rgba)
+            width[i] = 2.4 if i in wide else 1.0
+        self._lines.set_data(
+            np.concatenate(start), np.concatenate(end), np.repeat(colour, 8, axis=0), np.repeat(width, 8)
+        )
+
+    def draw(self, camera: Camera, viewport: Viewport, far: float, opacity: float) -> None:
+        if self._index is None:
+            return
+        p = self._program
+        p["u_clip"] = clip_matrix(camera).T
+        p["u_far"] = far
+        p["u_opacity"] = opacity
+        gl.gloo.set_state(
+            blend=True, blend_func=("src_alpha", "one_minus_src_alpha"), depth_test=True, cull_face=False
+        )
+        p.draw("triangles", self._index)
+        self._lines.draw(camera, viewport, far, opacity)
+
+    def _set_loaded(self) -> None:
+        self._program["a_loaded"] = gl.gloo.VertexBuffer(np.repeat(self._loaded, 4))
+
+
+def shrink(rgb: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    """(h, w, 3) to (height, width, 3): box means when smaller, nearest otherwise; enough for a thumbnail."""
+    h, w = rgb.shape[:2]
+    fy, fx = max(1, h // height), max(1, w // width)
+    if fy > 1 or fx > 1:
+        small = rgb[: h // fy * fy, : w // fx * fx].reshape(h // fy, fy, w // fx, fx, 3)
+        rgb = small.mean(axis=(1, 3)).astype(np.uint8)
+        h, w = rgb.shape[:2]
+    y = (np.arange(height) * h // height)[:, None]
+    x = (np.arange(width) * w // width)[None]
+    return np.ascontiguousarray(rgb[y, x])

@@ -1,0 +1,195 @@
+"""The radiance volume: sparse voxels as 3D textures, uploaded bit by bit, marched into a picture with depth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.canvas import dense, gl
+from app.canvas.camera_sync import ray_matrix
+from app.canvas.picking import VolumePicker
+from engine.api.camera import Camera
+from engine.api.scene import Volume
+from shaders import loader
+
+UInt8 = NDArray[np.uint8]
+MAX_STEPS = 1024
+
+
+class VolumeVisual:
+    """Draws a ``Volume``; new contents replace the old ones only when they are whole on the GPU.
+
+    Work is queued by the setters and done by ``advance``, a slab at a time.
+    """
+
+    def __init__(self) -> None:
+        vert, frag = loader.program("volume", MAX_STEPS=MAX_STEPS)
+        self._program: Any = gl.gloo.Program(vert, frag)
+        self._program["a_corner"] = gl.gloo.VertexBuffer(np.array(gl.UNIT_CORNERS, np.float32))
+        self._program["u_map"] = gl.gloo.Texture2D(np.zeros((1, 256, 3), np.uint8), interpolation="linear")
+        self._volume: Volume | None = None
+        self._box: dense.Box | None = None
+        self._shown_box: dense.Box | None = None
+        self._spare: list[Any] = []
+        self._colour: Any = None
+        self._heat: Any = None
+        self._work: dict[str, Iterator[None]] = {}
+        self._program["u_heat"] = gl.texture_3d((1, 1, 1, 2), smooth=True)
+        self._cameras: Sequence[Camera] = ()
+        self.picker: VolumePicker | None = None
+        self.heat_on = False
+        self.revision = 0  # grows whenever what is drawn changes
+        self.urgent = False  # whether the last change is one that the user waits for
+        for name, value in {
+            "u_opacity": 1.0, "u_cutaway": 1.0, "u_heat_on": 0.0, "u_heat_opacity": 1.0, "u_threshold": 0.4, "u_dim": 1.0,
+        }.items():  # fmt: skip
+            self._program[name] = value
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is anything to draw yet."""
+        return self._shown_box is not None
+
+    @property
+    def busy(self) -> bool:
+        """Whether uploads are waiting."""
+        return bool(self._work)
+
+    def set_volume(self, volume: Volume | None, cameras: Sequence[Camera], rgb: UInt8 | None = None) -> None:
+        """Show another volume; ``rgb`` (V, 3) replaces its colours."""
+        self._work.clear()
+        self._volume, self._cameras = volume, cameras
+        self.clear_heat()
+        if volume is None:
+            self._box = self._shown_box = self.picker = None
+            return
+        self._work["volume"] = self._load(volume, cameras, rgb)
+
+    def set_colours(self, rgb: UInt8 | None) -> None:
+        """Colour the present volume otherwise: (V, 3) uint8, or None for its own colours."""
+        if self._volume is None:
+            return
+        if "volume" in self._work or self._box is None:
+            self._work["volume"] = self._load(self._volume, self._cameras, rgb)
+            return
+        self._work["colours"] = self._recolour(self._volume, self._box, rgb)
+
+    def set_heat(self, heat: UInt8) -> None:
+        """Overlay (V,) uint8 heat of the present volume."""
+        if self._volume is None:
+            return
+        self._work["heat"] = self._load_heat(heat)
+
+    def clear_heat(self) -> None:
+        self._work.pop("heat", None)
+        self.heat_on = False
+
+    def set_map(self, rgb: UInt8) -> None:
+        """(256, 3) colour map of heat."""
+        self._program["u_map"].set_data(np.ascontiguousarray(rgb[None]))
+
+    def set_uniforms(self, **values: float) -> None:
+        """``opacity``, ``cutaway``, ``heat_opacity``, ``threshold``, ``dim``."""
+        for name, value in values.items():
+            self._program[f"u_{name}"] = float(value)
+
+    def set_backdrop(self, low: Sequence[float], high: Sequence[float]) -> None:
+        self._program["u_backdrop_low"] = tuple(low)
+        self._program["u_backdrop_high"] = tuple(high)
+
+    def advance(self) -> bool:
+        """Do one small piece of queued work; False when there was none."""
+        for name in ("volume", "colours", "heat"):
+            if name in self._work:
+                try:
+                    next(self._work[name])
+                except StopIteration:
+                    self._work.pop(name, None)
+                return True
+        return False
+
+    def draw(self, camera: Camera, step: float, band: tuple[float, float] = (0.0, 1.0)) -> None:
+        """March into the bound framebuffer; ``step`` in voxels, ``band`` the part of the height, 0 = bottom."""
+        box = self._shown_box
+        if box is None:
+            return
+        p = self._program
+        p["u_eye_v"] = ((camera.centre_w - box.lo_w) / box.voxel).astype(np.float32)
+        # gloo takes matrices by columns
+        p["u_ray_v"] = (ray_matrix(camera) / box.voxel).T.astype(np.float32)
+        p["u_step"] = step
+        p["u_band"] = band
+        p["u_heat_on"] = float(self.heat_on)
+        gl.gloo.set_state(blend=False, depth_test=False)
+        p.draw("triangle_strip")
+
+    def _load(self, volume: Volume, cameras: Sequence[Camera], rgb: UInt8 | None) -> Iterator[None]:
+        box = dense.Box.around(volume)
+        yield
+        skip = dense.leaps(box)
+        yield
+        facing = dense.facing(box, cameras)
+        yield
+        alpha = box.sorted(volume.rgba[:, 3])
+        texture = self._texture((*box.dims, 4))
+        yield from self._fill(texture, box, self._colours(volume, box, rgb))
+        p = self._program
+        p["u_skip"] = _texture_of(skip[..., None], smooth=False)
+        p["u_facing"] = _texture_of(np.round((facing * 0.5 + 0.5) * 255).astype(np.uint8), smooth=True)
+        p["u_dims"] = tuple(float(n) for n in box.dims)
+        p["u_coarse_dims"] = tuple(float(n) for n in box.coarse_dims)
+        p["u_cell"] = float(dense.CELL)
+        self._show(texture)
+        self.urgent = self._shown_box is None
+        self._box = self._shown_box = box
+        self.revision += 1
+        self.picker = VolumePicker(box, alpha, facing)
+
+    def _recolour(self, volume: Volume, box: dense.Box, rgb: UInt8 | None) -> Iterator[None]:
+        texture = self._texture((*box.dims, 4))
+        yield from self._fill(texture, box, self._colours(volume, box, rgb))
+        self._show(texture)
+        self.revision += 1
+        self.urgent = True
+
+    def _load_heat(self, heat: UInt8) -> Iterator[None]:
+        box = self._box
+        if box is None:
+            return
+        if self._heat is None or self._heat.shape != (*box.dims, 2):
+            self._heat = gl.texture_3d((*box.dims, 2), smooth=True)
+        values = np.stack([box.sorted(heat), np.full(len(heat), 255, np.uint8)], axis=1)
+        yield from self._fill(self._heat, box, values)
+        self._program["u_heat"] = self._heat
+        self.heat_on = True
+        self.revision += 1
+        self.urgent = True
+
+    def _colours(self, volume: Volume, box: dense.Box, rgb: UInt8 | None) -> UInt8:
+        own = volume.rgba[:, :3] if rgb is None else rgb
+        return box.sorted(dense.premultiplied(own, volume.rgba[:, 3]))
+
+    def _fill(self, texture: Any, box: dense.Box, values: UInt8) -> Iterator[None]:
+        for x, slab in dense.slabs(box, values):
+            texture.set_data(slab, offset=(x, 0, 0))
+            yield
+
+    def _texture(self, shape: tuple[int, ...]) -> Any:
+        spare = next((t for t in self._spare if t.shape == shape), None)
+        self._spare.clear()
+        return gl.texture_3d(shape, smooth=True) if spare is None else spare
+
+    def _show(self, texture: Any) -> None:
+        if self._colour is not None and self._colour is not texture:
+            self._spare.append(self._colour)
+        self._colour = texture
+        self._program["u_colour"] = texture
+
+
+def _texture_of(data: UInt8, *, smooth: bool) -> Any:
+    texture = gl.texture_3d(data.shape, smooth=smooth)
+    texture.set_data(np.ascontiguousarray(data))
+    return texture

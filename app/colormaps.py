@@ -1,0 +1,64 @@
+"""Perceptually uniform colour maps as lookup tables, and how cosines become heat."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+
+import numpy as np
+from cmap import Colormap
+from numpy.typing import NDArray
+
+from engine.api.messages import MatchReply
+
+UInt8 = NDArray[np.uint8]
+HEAT, SPREAD = "inferno", "viridis"
+
+
+@cache
+def table(name: str) -> UInt8:
+    """(256, 3) uint8 of a map from the ``cmap`` catalogue."""
+    rgba = np.asarray(Colormap(name)(np.linspace(0, 1, 256)))
+    out = np.round(rgba[:, :3] * 255).astype(np.uint8)
+    out.setflags(write=False)
+    return out
+
+
+@cache
+def heat_table() -> UInt8:
+    """Inferno without its black and its palest end: every step of it stands out from a dimmed photo."""
+    full = np.asarray(Colormap(HEAT)(np.linspace(0.28, 0.97, 256)))
+    out = np.round(full[:, :3] * 255).astype(np.uint8)
+    out.setflags(write=False)
+    return out
+
+
+def heat_range(reply: MatchReply) -> tuple[float, float]:
+    """Cosines that map to heat 0 and 1: the median of all, and the highest.
+
+    Features differ in how high the cosine of unrelated things is, so a fixed range would drown one encoder's answer
+    and hide another's.
+    """
+    parts = [heat.ravel()[:: max(1, heat.size // 4096)] for heat in _all(reply)]
+    if not parts:
+        return 0.0, 1.0
+    whole = np.concatenate(parts)
+    whole = whole[np.isfinite(whole)]
+    if len(whole) == 0:
+        return 0.0, 1.0
+    low = float(np.median(whole))
+    high = float(max(float(heat.max()) for heat in _all(reply)))
+    return low, max(high, low + 1e-3)
+
+
+def to_heat(cosine: NDArray[np.float32], bounds: tuple[float, float]) -> UInt8:
+    """Cosines to 0..255 heat; what is not finite is 0."""
+    low, high = bounds
+    scaled = (np.nan_to_num(cosine, nan=low, posinf=high, neginf=low) - low) / (high - low)
+    return (np.clip(scaled, 0, 1) * 255 + 0.5).astype(np.uint8)
+
+
+def _all(reply: MatchReply) -> Iterable[NDArray[np.float32]]:
+    if reply.voxel_heat is not None and reply.voxel_heat.size:
+        yield reply.voxel_heat
+    yield from (heat for heat in reply.view_heat.values() if heat.size)

@@ -1,0 +1,402 @@
+"""Intents become requests and state; replies become state; a changed state reaches only the views it concerns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields, replace
+from typing import Any, Protocol
+
+from app import colormaps
+from app.photo_loader import PHOTO_SIDE, PhotoLoader
+from app.state import Answer, AppState, Banner, Colouring, Job, PanelMode, Query, Store, with_item
+from app.view_state import ViewState, resolve
+from engine.api.messages import (
+    CancelJob,
+    CaptureOpened,
+    EncodeViews,
+    EngineReady,
+    Failed,
+    FitGrid,
+    HoverQuery,
+    JobCancelled,
+    JobFinished,
+    JobProgress,
+    MatchQuery,
+    MatchReply,
+    Notice,
+    OpenCapture,
+    PhotoLoaded,
+    PixelSource,
+    PointSource,
+    Reply,
+    Request,
+    ViewFeatures,
+    VolumeUpdated,
+    VoxelFeatures,
+)
+
+Pos = tuple[float, float, float]
+KEPT_JOBS = 12
+
+
+class Outbox(Protocol):
+    """Where requests go; ``app.bridge.Bridge`` in the window."""
+
+    def send(self, request: Request) -> None: ...
+    def forget_match(self) -> None: ...
+    def forget_hover(self) -> None: ...
+
+
+class View(Protocol):
+    """Shows the view state; one setter per part. ``app.window.Window`` in the program."""
+
+    def show_part(self, name: str, part: Any, whole: ViewState) -> None:
+        """``name``: the field of ``ViewState`` that changed, ``part`` its new value."""
+        ...
+
+
+class Controller:
+    """The window's logic. Knows neither Qt nor GL.
+
+    Args:
+        outbox: takes requests.
+        state: what to begin with.
+        auto: fit and encode as soon as a capture is open.
+        surface: finds the scene point of a photo's pixel on the canvas's copy of the volume, for the mark that shows
+            before the engine has answered.
+    """
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        state: AppState,
+        *,
+        auto: bool = True,
+        surface: Callable[[int, float, float], Pos | None] | None = None,
+        on_opened: Callable[[str], None] | None = None,
+    ) -> None:
+        self.store = Store(state)
+        self.auto = auto
+        self.surface = surface
+        self._on_opened = on_opened
+        self._outbox = outbox
+        self._views: list[View] = []
+        self._shown: ViewState | None = None
+        self._loader = PhotoLoader(outbox.send)
+        self._open_id = 0
+        self.store.listen(lambda _old, _new: self._refresh())
+
+    @property
+    def state(self) -> AppState:
+        return self.store.state
+
+    def attach(self, view: View) -> None:
+        """Show everything on ``view`` once, then what changes."""
+        self._views.append(view)
+        whole = resolve(self.state)
+        self._shown = whole
+        for f in fields(whole):
+            view.show_part(f.name, getattr(whole, f.name), whole)
+
+    def detach(self) -> None:
+        self._views.clear()
+
+    # --- captures and jobs
+
+    def open(self, path: str) -> None:
+        request = OpenCapture(path=path)
+        self._open_id = request.id
+        self._loader.forget()
+        self.store.update(opening=path, banner=None)
+        self._outbox.send(request)
+
+    def close_capture(self) -> None:
+        """Back to the empty window; jobs stop."""
+        for job in self.state.jobs:
+            self.cancel(job.id)
+        self._loader.forget()
+        self._outbox.forget_match()
+        self._outbox.forget_hover()
+        self._open_id = 0
+        self.store.update(**_fresh())
+
+    def fit(self, *, refit: bool = False) -> None:
+        self._start(FitGrid(refit=refit))
+
+    def encode(self, encoder: str | None = None) -> None:
+        name = encoder or self.state.encoder
+        self.store.update(encoder=name)
+        self._start(EncodeViews(encoder=name))
+
+    def cancel(self, job_id: int) -> None:
+        if any(j.id == job_id and j.live for j in self.state.jobs):
+            self._outbox.send(CancelJob(job_id=job_id))
+
+    def cancel_all(self) -> None:
+        for job in self.state.jobs:
+            self.cancel(job.id)
+
+    def clear_finished(self) -> None:
+        self.store.update(jobs=tuple(j for j in self.state.jobs if j.live))
+
+    # --- queries
+
+    def click_pixel(self, view: int, x: float, y: float) -> None:
+        """Ask where else pixel (x, y) of a photo is; full-size undistorted pixels."""
+        pos_w = self.surface(view, x, y) if self.surface is not None else None
+        self._ask(PixelSource(view, x, y), pos_w)
+        self.store.update(selected=view)
+
+    def click_point(self, pos_w: Pos) -> None:
+        """Ask where a point of the scene is in the photos."""
+        self._ask(PointSource(pos_w), pos_w)
+
+    def hover_pixel(self, view: int, x: float, y: float) -> None:
+        """As ``click_pixel``, in passing; a pinned answer comes back when the pointer leaves."""
+        if view in self.state.view_features:
+            self._peek(PixelSource(view, x, y), None)
+
+    def hover_point(self, pos_w: Pos) -> None:
+        if self.state.view_features:
+            self._peek(PointSource(pos_w), pos_w)
+
+    def end_hover(self) -> None:
+        self._outbox.forget_hover()
+        self.store.update(hover=None, preview=None)
+
+    def escape(self) -> None:
+        """One step back: message, match, large photo, look through a photo."""
+        s = self.state
+        if s.banner is not None:
+            self.store.update(banner=None)
+        elif s.query is not None or s.pinned is not None:
+            self.clear_query()
+        elif s.single:
+            self.store.update(single=False)
+        elif s.through is not None:
+            self.store.update(through=None)
+
+    def clear_query(self) -> None:
+        self._outbox.forget_match()
+        self._outbox.forget_hover()
+        self.store.update(query=None, pinned=None, hover=None, preview=None)
+
+    # --- what is looked at
+
+    def select(self, view: int | None) -> None:
+        self.store.update(selected=view)
+        if view is not None and self.state.single:
+            self._loader.want_large(view)
+
+    def look_through(self, view: int) -> None:
+        self._loader.want_large(view)
+        self.store.update(through=view, selected=view)
+
+    def leave_view(self) -> None:
+        self.store.update(through=None)
+
+    def toggle_look_through(self) -> None:
+        if self.state.through is not None:
+            self.leave_view()
+        elif (view := self._selected_or_first()) is not None:
+            self.look_through(view)
+
+    def set_single(self, on: bool) -> None:
+        view = self._selected_or_first()
+        if view is None:
+            return
+        if on:
+            self._loader.want_large(view)
+        self.store.update(single=on, selected=view)
+
+    def step_view(self, by: int) -> None:
+        """Select the next or previous photo, and look through it if one is being looked through."""
+        if self._shown is None or not self._shown.images.cells:
+            return
+        order = [c.info.index for c in self._shown.images.cells]
+        now = self.state.selected
+        view = order[(order.index(now) + by) % len(order)] if now in order else order[0]
+        if self.state.through is not None:
+            self.look_through(view)
+        else:
+            self.select(view)
+
+    def want_thumbnails(self, views: list[int]) -> None:
+        """The image panel shows these cells; they load before the rest."""
+        self._loader.want_first(views)
+
+    def set_layer(self, name: str, *, visible: bool | None = None, opacity: float | None = None) -> None:
+        layer = self.state.layers[name]
+        layer = replace(
+            layer,
+            visible=layer.visible if visible is None else visible,
+            opacity=layer.opacity if opacity is None else opacity,
+        )
+        if layer != self.state.layers[name]:
+            self.store.update(layers=with_item(self.state.layers, name, layer))
+
+    def toggle_layer(self, name: str) -> None:
+        self.set_layer(name, visible=not self.state.layers[name].visible)
+
+    def set_colouring(self, colouring: Colouring) -> None:
+        self.store.update(colouring=colouring)
+
+    def set_mode(self, mode: PanelMode) -> None:
+        self.store.update(panel_mode=mode)
+
+    def set(self, **changes: Any) -> None:
+        """Set plain fields of the state (threshold, sort, theme, fly, cutaway, banner, notice)."""
+        self.store.update(**changes)
+
+    def fail(self, what: str, details: str) -> None:
+        """Show an error of the window's own."""
+        self.store.update(banner=Banner(what, details, error=True))
+
+    # --- replies
+
+    def receive(self, reply: Reply) -> None:
+        """One reply of the engine, on the GUI thread."""
+        match reply:
+            case EngineReady():
+                self.store.update(device=reply.device, encoders=reply.encoders)
+            case CaptureOpened():
+                self._opened(reply)
+            case PhotoLoaded():
+                self._photo(reply)
+            case VolumeUpdated():
+                self.store.update(
+                    volume=reply.volume, psnr=reply.psnr or self.state.psnr, fit_seconds=reply.seconds,
+                )  # fmt: skip
+            case ViewFeatures():
+                self.store.update(view_features=with_item(self.state.view_features, reply.view, reply))
+            case VoxelFeatures():
+                self.store.update(voxel_features=reply)
+            case MatchReply():
+                self._answered(reply)
+            case JobProgress():
+                self._job(
+                    reply.id, title=reply.title, status="running", done=reply.done, total=reply.total, unit=reply.unit,
+                    rate=reply.rate, eta=reply.eta, note=reply.note,
+                )  # fmt: skip
+            case JobFinished():
+                self._job(reply.id, title=reply.title, status="finished", seconds=reply.seconds, eta=None)
+                psnr = reply.metrics.get("psnr")
+                if psnr is not None:
+                    self.store.update(psnr=psnr)
+            case JobCancelled():
+                self._job(reply.id, title=reply.title, status="cancelled", eta=None)
+            case Failed():
+                self._failed(reply)
+            case Notice():
+                self.store.update(notice=reply.text)
+            case _:
+                pass
+
+    def _opened(self, reply: CaptureOpened) -> None:
+        if reply.id != self._open_id:
+            return
+        scene = reply.scene
+        self._outbox.forget_match()
+        self._outbox.forget_hover()
+        self._loader.open([v.index for v in scene.views])
+        banner = None
+        if scene.warnings:
+            more = f" (and {len(scene.warnings) - 1} more)" if len(scene.warnings) > 1 else ""
+            banner = Banner(scene.warnings[0] + more, "\n".join(scene.warnings), error=False)
+        self.store.update(**{**_fresh(), "scene": scene, "banner": banner})
+        if self._on_opened is not None:
+            self._on_opened(scene.path)
+        if self.auto and scene.views:
+            self.fit()
+            self.encode()
+
+    def _photo(self, reply: PhotoLoaded) -> None:
+        side = self._loader.arrived(reply.id)
+        if side is None:
+            return
+        if side >= PHOTO_SIDE:
+            kept = dict(list(self.state.photos.items())[-5:])  # large ones cost megabytes each
+            self.store.update(photos=with_item(kept, reply.view, reply))
+        else:
+            self.store.update(thumbnails=with_item(self.state.thumbnails, reply.view, reply))
+
+    def _answered(self, reply: MatchReply) -> None:
+        answer = Answer(reply, colormaps.heat_range(reply))
+        if reply.hover:
+            if self.state.hover is not None and self.state.hover.id == reply.id:
+                self.store.update(preview=answer)
+        elif self.state.query is not None and self.state.query.id == reply.id:
+            self.store.update(pinned=answer)
+
+    def _failed(self, reply: Failed) -> None:
+        s = self.state
+        if self._loader.failed(reply.id):
+            self.store.update(notice=reply.what)
+            return
+        if s.hover is not None and reply.id == s.hover.id:
+            self.store.update(hover=None)
+            return
+        if reply.id == self._open_id:
+            self.store.update(opening=None)
+        if s.query is not None and reply.id == s.query.id:
+            self.store.update(query=None)
+        if any(j.id == reply.id for j in s.jobs):
+            self._job(reply.id, status="failed", eta=None, note=reply.what)
+        self.store.update(banner=Banner(reply.what, reply.text, error=True))
+
+    def _job(self, job_id: int, **changes: Any) -> None:
+        jobs = list(self.state.jobs)
+        at = next((i for i, j in enumerate(jobs) if j.id == job_id), None)
+        if at is None:
+            jobs.append(Job(job_id, changes.get("title", "")))
+            at = len(jobs) - 1
+        if not jobs[at].live and changes.get("status") == "running":
+            return  # progress that was overtaken by the end
+        jobs[at] = replace(jobs[at], **changes)
+        live = [j for j in jobs if j.live]
+        over = [j for j in jobs if not j.live]
+        self.store.update(jobs=tuple(over[-(KEPT_JOBS - len(live)) :] + live) if len(jobs) > KEPT_JOBS else tuple(jobs))
+
+    def _start(self, request: FitGrid | EncodeViews) -> None:
+        if self.state.scene is None:
+            return
+        self._job(request.id, title=request.title)
+        self._outbox.send(request)
+
+    def _ask(self, source: PixelSource | PointSource, pos_w: Pos | None) -> None:
+        if self.state.scene is None or not self.state.scene.views:
+            return
+        request = MatchQuery(source=source)
+        self._outbox.forget_hover()
+        self.store.update(query=Query(request.id, source, False, pos_w), pinned=None, hover=None, preview=None)
+        self._outbox.send(request)
+
+    def _peek(self, source: PixelSource | PointSource, pos_w: Pos | None) -> None:
+        request = HoverQuery(source=source)
+        self.store.update(hover=Query(request.id, source, True, pos_w))
+        self._outbox.send(request)
+
+    def _selected_or_first(self) -> int | None:
+        s = self.state
+        if s.selected is not None or s.scene is None or not s.scene.views:
+            return s.selected
+        return s.scene.views[0].index
+
+    def _refresh(self) -> None:
+        new, old = resolve(self.state), self._shown
+        self._shown = new
+        if old is None:
+            return
+        for f in fields(new):
+            part = getattr(new, f.name)
+            if part != getattr(old, f.name):
+                for view in self._views:
+                    view.show_part(f.name, part, new)
+
+
+def _fresh() -> dict[str, Any]:
+    """Fields that belong to one capture, as they are before anything is known of it."""
+    blank = AppState()
+    kept = {"device", "encoders", "encoder", "layers", "colouring", "threshold", "cutaway", "fly"}
+    kept |= {"panel_mode", "sort", "theme", "recent"}
+    return {f.name: getattr(blank, f.name) for f in fields(blank) if f.name not in kept}

@@ -1,0 +1,129 @@
+"""The layers dock: what the scene shows, and how strongly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QCheckBox, QFrame, QHBoxLayout, QLabel, QSlider, QToolButton, QVBoxLayout, QWidget
+
+from app import icons
+from app.panels.legend import Legend
+from app.panels.segmented import Segmented
+from app.state import Layer
+from app.theme import GAP, PAD, Theme
+from app.view_state import LayersView
+
+ROWS: tuple[tuple[str, str], ...] = (
+    ("volume", "Radiance volume"),
+    ("heat", "Heat"),
+    ("matches", "Matches"),
+    ("frusta", "Cameras"),
+    ("points", "Points"),
+    ("photo", "Photo overlay"),
+    ("grid", "Floor grid"),
+)
+WITHOUT_OPACITY = frozenset({"matches", "grid"})
+
+
+class LayerRow(QWidget):
+    """An eye, a name, and an opacity slider."""
+
+    visible_toggled = Signal()
+    opacity_moved = Signal(float)
+
+    def __init__(self, name: str, label: str) -> None:
+        super().__init__()
+        self._icon = name
+        self.eye = QToolButton()
+        self.eye.setCheckable(True)
+        self.eye.setToolTip(f"Show or hide: {label.lower()}")
+        self.eye.clicked.connect(lambda: self.visible_toggled.emit())
+        self.label = QLabel(label)
+        self.slider = QSlider(Qt.Orientation.Horizontal)
+        self.slider.setRange(0, 100)
+        self.slider.setToolTip("Opacity")
+        self.slider.setFixedWidth(92)
+        self.slider.valueChanged.connect(lambda v: self.opacity_moved.emit(v / 100))
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(GAP)
+        row.addWidget(self.eye)
+        row.addWidget(self.label, 1)
+        row.addWidget(self.slider)
+        if name in WITHOUT_OPACITY:
+            self.slider.hide()
+
+    def show_layer(self, layer: Layer, usable: bool) -> None:
+        self.eye.setChecked(layer.visible)
+        self.slider.blockSignals(True)
+        self.slider.setValue(round(layer.opacity * 100))
+        self.slider.blockSignals(False)
+        self.label.setEnabled(usable)
+        self.slider.setEnabled(usable and layer.visible)
+
+    def set_theme(self, theme: Theme) -> None:
+        self.eye.setIcon(icons.icon(self._icon, theme))
+
+
+class LayersPanel(QWidget):
+    visible_toggled = Signal(str)
+    opacity_moved = Signal(str, float)
+    colouring_chosen = Signal(str)
+    threshold_moved = Signal(float)
+    cutaway_toggled = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("panel")
+        column = QVBoxLayout(self)
+        column.setContentsMargins(PAD, GAP, PAD, PAD)
+        column.setSpacing(GAP)
+        self.colouring = Segmented((("colour", "Colour"), ("features", "Features"), ("spread", "Spread")))
+        self.colouring.chosen.connect(self.colouring_chosen)
+        column.addWidget(self.colouring)
+        self.rows: dict[str, LayerRow] = {}
+        for name, label in ROWS:
+            row = LayerRow(name, label)
+            row.visible_toggled.connect(lambda n=name: self.visible_toggled.emit(n))
+            row.opacity_moved.connect(_bound(self.opacity_moved.emit, name))
+            self.rows[name] = row
+            column.addWidget(row)
+        rule = QFrame()
+        rule.setObjectName("rule")
+        column.addWidget(rule)
+        head = QHBoxLayout()
+        title = QLabel("Heat from")
+        self.threshold = QSlider(Qt.Orientation.Horizontal)
+        self.threshold.setRange(0, 100)
+        self.threshold.setToolTip("Show heat above this part of the range")
+        self.threshold.valueChanged.connect(lambda v: self.threshold_moved.emit(v / 100))
+        head.addWidget(title)
+        head.addWidget(self.threshold, 1)
+        column.addLayout(head)
+        self.legend = Legend()
+        column.addWidget(self.legend)
+        self.cutaway = QCheckBox("Cut away walls towards the eye")
+        self.cutaway.setToolTip("Hide surfaces from the side that no photo saw  (X)")
+        self.cutaway.clicked.connect(lambda: self.cutaway_toggled.emit())
+        column.addWidget(self.cutaway)
+        column.addStretch(1)
+
+    def show_layers(self, view: LayersView) -> None:
+        for name, row in self.rows.items():
+            row.show_layer(view.layers[name], name in view.usable)
+        self.colouring.show_choice(view.colouring, view.colourings)
+        self.threshold.blockSignals(True)
+        self.threshold.setValue(round(view.threshold * 100))
+        self.threshold.blockSignals(False)
+        self.legend.show_range(view.bounds, view.threshold)
+        self.cutaway.setChecked(view.cutaway)
+
+    def set_theme(self, theme: Theme) -> None:
+        self.legend.set_theme(theme)
+        for row in self.rows.values():
+            row.set_theme(theme)
+
+
+def _bound(emit: Callable[[str, float], None], name: str) -> Callable[[float], None]:
+    return lambda value: emit(name, value)

@@ -1,0 +1,161 @@
+"""What the window knows: one frozen ``AppState``, and the store that announces its changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any, Literal
+
+from engine.api.messages import MatchReply, PhotoLoaded, PixelSource, PointSource, ViewFeatures, VoxelFeatures
+from engine.api.scene import SceneInfo, Volume
+
+Colouring = Literal["colour", "features", "spread"]
+PanelMode = Literal["photo", "features", "heat"]
+Sort = Literal["index", "score"]
+ThemeName = Literal["dark", "light"]
+JobStatus = Literal["waiting", "running", "finished", "cancelled", "failed"]
+LAYERS = ("volume", "heat", "points", "frusta", "photo", "matches", "grid")
+
+
+def _empty() -> MappingProxyType[Any, Any]:
+    return MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One line of the layers panel."""
+
+    visible: bool = True
+    opacity: float = 1.0
+
+
+@dataclass(frozen=True)
+class Job:
+    """A long request as the jobs panel shows it. ``seconds`` is filled when it is over."""
+
+    id: int
+    title: str
+    status: JobStatus = "waiting"
+    done: float = 0.0
+    total: float = 0.0
+    unit: str = ""
+    rate: float | None = None
+    eta: float | None = None
+    note: str = ""
+    seconds: float | None = None
+
+    @property
+    def live(self) -> bool:
+        return self.status in ("waiting", "running")
+
+
+@dataclass(frozen=True)
+class Query:
+    """A click or hover that has been sent; ``pos_w`` where it lies in the scene, as far as the window can tell."""
+
+    id: int
+    source: PixelSource | PointSource
+    hover: bool
+    pos_w: tuple[float, float, float] | None
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """A match reply with the range of cosines that its heat spans."""
+
+    reply: MatchReply
+    bounds: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Banner:
+    """A message across the top. ``details`` is what Copy copies."""
+
+    text: str
+    details: str
+    error: bool
+
+
+@dataclass(frozen=True)
+class AppState:
+    """Everything that decides what the window shows, except where the canvas camera is."""
+
+    scene: SceneInfo | None = None
+    opening: str | None = None
+    device: str | None = None
+    encoders: tuple[str, ...] = ()
+    encoder: str = "default"
+
+    volume: Volume | None = None
+    psnr: float | None = None
+    fit_seconds: float = 0.0
+    voxel_features: VoxelFeatures | None = None
+    view_features: Mapping[int, ViewFeatures] = field(default_factory=_empty)
+    thumbnails: Mapping[int, PhotoLoaded] = field(default_factory=_empty)
+    photos: Mapping[int, PhotoLoaded] = field(default_factory=_empty)
+
+    query: Query | None = None
+    hover: Query | None = None
+    pinned: Answer | None = None
+    preview: Answer | None = None
+
+    jobs: tuple[Job, ...] = ()
+    banner: Banner | None = None
+    notice: str = ""
+
+    layers: Mapping[str, Layer] = field(
+        default_factory=lambda: MappingProxyType(
+            {name: Layer(visible=name != "points", opacity=0.5 if name == "photo" else 1.0) for name in LAYERS}
+        )
+    )
+    colouring: Colouring = "colour"
+    threshold: float = 0.4
+    cutaway: bool = True
+    fly: bool = False
+    through: int | None = None
+
+    panel_mode: PanelMode = "photo"
+    sort: Sort = "index"
+    selected: int | None = None
+    single: bool = False
+    theme: ThemeName = "dark"
+    recent: tuple[str, ...] = ()
+
+
+Listener = Callable[[AppState, AppState], None]
+
+
+class Store:
+    """Holds the state; listeners hear (old, new) after each change that is one."""
+
+    def __init__(self, state: AppState) -> None:
+        self._state = state
+        self._listeners: list[Listener] = []
+
+    @property
+    def state(self) -> AppState:
+        return self._state
+
+    def listen(self, listener: Listener) -> None:
+        self._listeners.append(listener)
+
+    def update(self, **changes: Any) -> None:
+        """Replace fields; nothing happens when all are as they were (arrays and mappings by identity)."""
+        old = self._state
+        if all(_same(getattr(old, name), value) for name, value in changes.items()):
+            return
+        self._state = replace(old, **changes)
+        for listener in self._listeners:
+            listener(old, self._state)
+
+
+def with_item(mapping: Mapping[Any, Any], key: Any, value: Any) -> Mapping[Any, Any]:
+    """A frozen copy of ``mapping`` with one item set."""
+    return MappingProxyType({**mapping, key: value})
+
+
+def _same(a: Any, b: Any) -> bool:
+    if isinstance(a, Mapping) or isinstance(b, Mapping):
+        return a is b
+    return a is b or a == b

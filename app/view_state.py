@@ -1,0 +1,412 @@
+"""From state to what is seen, purely: ``resolve(AppState) -> ViewState``.
+
+Each part of the view state goes to one view's setter, and only when it differs. Arrays never stand alone in it: they
+stay inside the replies they came in, which compare by identity.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from app.state import Answer, AppState, Banner, Colouring, Job, Layer, PanelMode, Sort, ThemeName
+from engine.api.camera import Camera
+from engine.api.messages import PhotoLoaded, PixelSource, ViewFeatures, ViewMatch, VoxelFeatures
+from engine.api.scene import SceneInfo, ViewInfo, Volume
+
+Pos = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class VolumeView:
+    """The radiance volume: which voxels, in which colours."""
+
+    volume: Volume | None
+    colouring: Colouring
+    features: VoxelFeatures | None
+    layer: Layer
+    cutaway: bool
+
+
+@dataclass(frozen=True)
+class HeatView:
+    """Heat over the volume; None when there is nothing to show for the present voxels."""
+
+    answer: Answer | None
+    layer: Layer
+    threshold: float
+
+
+@dataclass(frozen=True)
+class FrustaView:
+    """Highlighted views: the source, mutual matches, the selected one."""
+
+    layer: Layer
+    selected: int | None
+    mutual: frozenset[int]
+    through: int | None
+
+
+@dataclass(frozen=True)
+class PhotoView:
+    """The photo over the scene while looking through its camera."""
+
+    view: int | None
+    photo: PhotoLoaded | None
+    layer: Layer
+
+
+@dataclass(frozen=True)
+class MatchMark:
+    """One match in the scene: its point where known, else its view's image plane is pointed at."""
+
+    view: int
+    pos_w: Pos | None
+    x: float
+    y: float
+    mutual: bool
+
+
+@dataclass(frozen=True)
+class MatchesView:
+    """Source and matches as marks and lines in the scene. ``pending``: asked, not answered yet."""
+
+    source_w: Pos | None
+    pending: bool
+    marks: tuple[MatchMark, ...]
+    visible: bool
+
+
+@dataclass(frozen=True)
+class CanvasView:
+    scene: SceneInfo | None
+    volume: VolumeView
+    heat: HeatView
+    points: Layer
+    frusta: FrustaView
+    thumbnails: Mapping[int, PhotoLoaded]
+    photo: PhotoView
+    matches: MatchesView
+    grid: Layer
+    through: Camera | None
+    fly: bool
+    theme: ThemeName
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One view in the image panel."""
+
+    info: ViewInfo
+    photo: PhotoLoaded | None
+    features: ViewFeatures | None
+    answer: Answer | None
+    match: ViewMatch | None
+    source_px: tuple[float, float] | None
+    selected: bool
+
+
+@dataclass(frozen=True)
+class ImagesView:
+    cells: tuple[Cell, ...]
+    mode: PanelMode
+    sort: Sort
+    threshold: float
+    bounds: tuple[float, float] | None
+
+
+@dataclass(frozen=True)
+class SingleView:
+    """The one large photo, or None while the grid is shown."""
+
+    cell: Cell | None
+    photo: PhotoLoaded | None
+    mode: PanelMode
+    threshold: float
+
+
+@dataclass(frozen=True)
+class MatchRow:
+    view: int
+    name: str
+    score: float
+    mutual: bool
+    error_px: float | None
+
+
+@dataclass(frozen=True)
+class MatchTable:
+    """The list of matches. ``summary`` is a sentence for the head of the panel."""
+
+    rows: tuple[MatchRow, ...]
+    selected: int | None
+    summary: str
+
+
+@dataclass(frozen=True)
+class StatusView:
+    capture: str
+    quality: str
+    voxels: str
+    device: str
+    message: str
+
+
+@dataclass(frozen=True)
+class ActionsView:
+    enabled: frozenset[str]
+    checked: frozenset[str]
+
+
+@dataclass(frozen=True)
+class LayersView:
+    layers: Mapping[str, Layer]
+    usable: frozenset[str]
+    colouring: Colouring
+    colourings: frozenset[str]
+    threshold: float
+    bounds: tuple[float, float] | None
+    cutaway: bool
+
+
+@dataclass(frozen=True)
+class ViewState:
+    title: str
+    empty: bool
+    opening: str | None
+    canvas: CanvasView
+    images: ImagesView
+    single: SingleView
+    matches: MatchTable
+    layers: LayersView
+    jobs: tuple[Job, ...]
+    banner: Banner | None
+    status: StatusView
+    actions: ActionsView
+    recent: tuple[str, ...]
+    encoders: tuple[tuple[str, ...], str]
+    theme: ThemeName
+
+
+def active_answer(state: AppState) -> Answer | None:
+    """What is shown: the preview under the pointer, else the pinned answer."""
+    return state.preview or state.pinned
+
+
+def resolve(state: AppState) -> ViewState:
+    """All that the window shows, from the state alone."""
+    answer = active_answer(state)
+    heat = _heat_answer(state, answer)
+    cells = _cells(state, answer)
+    features = state.voxel_features
+    if features is not None and (state.volume is None or features.version != state.volume.version):
+        features = None
+    colouring = state.colouring if state.colouring == "colour" or features is not None else "colour"
+    single = next((c for c in cells if c.info.index == state.selected), None) if state.single else None
+    bounds = None if answer is None else answer.bounds
+    return ViewState(
+        title=_title(state),
+        empty=state.scene is None,
+        opening=state.opening,
+        canvas=CanvasView(
+            scene=state.scene,
+            volume=VolumeView(state.volume, colouring, features, state.layers["volume"], state.cutaway),
+            heat=HeatView(heat, state.layers["heat"], state.threshold),
+            points=_points_layer(state),
+            frusta=FrustaView(state.layers["frusta"], state.selected, _mutual(answer), state.through),
+            thumbnails=state.thumbnails,
+            photo=_photo(state),
+            matches=_matches(state, answer),
+            grid=state.layers["grid"],
+            through=_camera(state, state.through),
+            fly=state.fly,
+            theme=state.theme,
+        ),
+        images=ImagesView(_sorted(cells, state.sort), state.panel_mode, state.sort, state.threshold, bounds),
+        single=SingleView(
+            single,
+            None if state.selected is None else state.photos.get(state.selected),
+            state.panel_mode,
+            state.threshold,
+        ),
+        matches=_table(state, answer),
+        layers=LayersView(
+            state.layers,
+            _usable(state, heat),
+            colouring,
+            frozenset({"colour"} if features is None else {"colour", "features", "spread"}),
+            state.threshold,
+            bounds,
+            state.cutaway,
+        ),
+        jobs=state.jobs,
+        banner=state.banner,
+        status=_status(state),
+        actions=_actions(state, colouring),
+        recent=state.recent,
+        encoders=(state.encoders if state.scene is not None else (), state.encoder),
+        theme=state.theme,
+    )
+
+
+def _title(state: AppState) -> str:
+    return "ConDense Studio" if state.scene is None else f"{state.scene.name} — ConDense Studio"
+
+
+def _heat_answer(state: AppState, answer: Answer | None) -> Answer | None:
+    """Heat over voxels is only good for the volume it was made for."""
+    if answer is None or state.volume is None or answer.reply.voxel_heat is None:
+        return None
+    fits = answer.reply.version == state.volume.version and len(answer.reply.voxel_heat) == len(state.volume.index)
+    return answer if fits else None
+
+
+def _points_layer(state: AppState) -> Layer:
+    """Until there is a volume, points stand in for it."""
+    layer = state.layers["points"]
+    return Layer(True, layer.opacity) if state.volume is None else layer
+
+
+def _camera(state: AppState, view: int | None) -> Camera | None:
+    if state.scene is None or view is None:
+        return None
+    return next((v.camera for v in state.scene.views if v.index == view), None)
+
+
+def _photo(state: AppState) -> PhotoView:
+    photo = None
+    if state.through is not None:
+        photo = state.photos.get(state.through) or state.thumbnails.get(state.through)
+    return PhotoView(state.through, photo, state.layers["photo"])
+
+
+def _mutual(answer: Answer | None) -> frozenset[int]:
+    return frozenset() if answer is None else frozenset(m.view for m in answer.reply.matches if m.mutual)
+
+
+def _matches(state: AppState, answer: Answer | None) -> MatchesView:
+    query = state.hover if state.preview is not None else (state.query or state.hover)
+    layer = state.layers["matches"]
+    pending = query is not None and (answer is None or answer.reply.id != query.id)
+    if pending and query is not None:
+        return MatchesView(query.pos_w, True, (), layer.visible)
+    if answer is None:
+        return MatchesView(None, False, (), layer.visible)
+    r = answer.reply
+    marks = tuple(MatchMark(m.view, m.pos_w, m.x, m.y, m.mutual) for m in r.matches)
+    return MatchesView(r.source_pos_w or (query.pos_w if query else None), False, marks, layer.visible)
+
+
+def _cells(state: AppState, answer: Answer | None) -> tuple[Cell, ...]:
+    if state.scene is None:
+        return ()
+    best = {} if answer is None else {m.view: m for m in answer.reply.matches}
+    query = state.hover if state.preview is not None else (state.query or state.hover)
+    source = query.source if query is not None else None
+    out: list[Cell] = []
+    for info in state.scene.views:
+        i = info.index
+        here = isinstance(source, PixelSource) and source.view == i
+        out.append(
+            Cell(
+                info,
+                state.thumbnails.get(i),
+                state.view_features.get(i),
+                answer if answer is not None and i in answer.reply.view_heat else None,
+                best.get(i),
+                (source.x, source.y) if here and isinstance(source, PixelSource) else None,
+                i == state.selected,
+            )
+        )
+    return tuple(out)
+
+
+def _sorted(cells: tuple[Cell, ...], sort: Sort) -> tuple[Cell, ...]:
+    if sort == "index":
+        return cells
+    # the source first, then mutual matches, then by score
+    return tuple(
+        sorted(
+            cells,
+            key=lambda c: (
+                c.source_px is None,
+                c.match is None or not c.match.mutual,
+                -(c.match.score if c.match else -2.0),
+                c.info.index,
+            ),
+        )
+    )
+
+
+def _table(state: AppState, answer: Answer | None) -> MatchTable:
+    if state.scene is None or answer is None:
+        waiting = state.query is not None
+        return MatchTable((), state.selected, "Looking…" if waiting else "Click a pixel or a point of the scene.")
+    names = {v.index: v.name for v in state.scene.views}
+    rows = tuple(
+        MatchRow(m.view, names.get(m.view, str(m.view)), m.score, m.mutual, _error(m)) for m in answer.reply.matches
+    )
+    mutual = sum(r.mutual for r in rows)
+    summary = f"{mutual} of {len(rows)} views agree both ways · {answer.reply.milliseconds:.0f} ms"
+    return MatchTable(rows, state.selected, summary)
+
+
+def _error(m: ViewMatch) -> float | None:
+    return None if m.true_px is None else math.hypot(m.x - m.true_px[0], m.y - m.true_px[1])
+
+
+def _usable(state: AppState, heat: Answer | None) -> frozenset[str]:
+    out: set[str] = set()
+    if state.scene is not None:
+        out |= {"grid"}
+        if state.scene.points is not None or state.volume is not None:
+            out.add("points")
+        if state.scene.views:
+            out |= {"frusta", "matches"}
+    if state.volume is not None:
+        out.add("volume")
+    if heat is not None:
+        out.add("heat")
+    if state.through is not None:
+        out.add("photo")
+    return frozenset(out)
+
+
+def _status(state: AppState) -> StatusView:
+    s = state.scene
+    views = "" if s is None or not s.views else f"{len(s.views)} photos"
+    capture = "" if s is None else " · ".join(p for p in (s.format, views) if p)
+    quality = "" if state.psnr is None else f"{state.psnr:.1f} dB held out"
+    voxels = "" if state.volume is None else f"{len(state.volume.index):,} voxels"
+    device = "loading engine…" if state.device is None else state.device
+    return StatusView(capture, quality, voxels, device, state.notice)
+
+
+def _actions(state: AppState, colouring: Colouring) -> ActionsView:
+    enabled = {"open", "open_file", "open_demo", "theme", "shortcuts", "quit", "fullscreen", "panels"}
+    checked: set[str] = set()
+    if state.scene is not None:
+        enabled |= {"home", "top", "front", "side", "fly", "cutaway", "screenshot", "points", "grid", "close_capture"}
+        if state.scene.views:
+            enabled |= {"next_view", "previous_view", "single", "look_through", "frusta", "matches", "fit", "encode"}
+            enabled |= {"refit", "mode_photo", "mode_features", "mode_heat", "sort"}
+    if state.volume is not None:
+        enabled |= {"volume", "colour", "heat"}
+        if state.voxel_features is not None:
+            enabled |= {"features", "spread"}
+    if state.query or state.pinned or state.through is not None or state.single or state.banner:
+        enabled.add("clear")
+    if any(j.live for j in state.jobs):
+        enabled.add("cancel_jobs")
+    if state.through is not None:
+        enabled.add("photo")
+    checked |= {name for name, layer in state.layers.items() if layer.visible}
+    checked |= {colouring, f"mode_{state.panel_mode}"}
+    for name, on in (
+        ("fly", state.fly), ("cutaway", state.cutaway), ("single", state.single),
+        ("look_through", state.through is not None), ("sort", state.sort == "score"),
+    ):  # fmt: skip
+        if on:
+            checked.add(name)
+    return ActionsView(frozenset(enabled), frozenset(checked))

@@ -1,0 +1,410 @@
+"""The main window: docks, menus and wiring. No logic: intents go to the controller, view state comes from it."""
+
+from __future__ import annotations
+
+import importlib.resources
+from pathlib import Path
+from typing import Any, cast
+
+from PySide6.QtCore import QByteArray, QSize, Qt, QTimer
+from PySide6.QtGui import QAction, QCloseEvent, QDragEnterEvent, QDropEvent, QGuiApplication, QKeySequence
+from PySide6.QtWidgets import (
+    QApplication,
+    QDockWidget,
+    QFileDialog,
+    QLabel,
+    QMainWindow,
+    QMenu,
+    QScrollArea,
+    QStackedWidget,
+    QToolBar,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app import icons, theme
+from app.actions import ACTIONS
+from app.bridge import Bridge
+from app.canvas.home import NamedView
+from app.canvas.scene_canvas import SceneCanvas
+from app.controller import Controller
+from app.panels.banner import BannerBar
+from app.panels.empty import EmptyPage
+from app.panels.images import ImagesPanel
+from app.panels.jobs import JobsPanel
+from app.panels.layers import LayersPanel
+from app.panels.matches import MatchesPanel
+from app.panels.shortcuts import ShortcutSheet
+from app.settings import LAYOUT_VERSION, Settings
+from app.state import AppState, Colouring, PanelMode
+from app.throttle import Throttle
+from app.view_state import ActionsView, StatusView, ViewState
+from engine.api.client import EngineClient
+
+Pos = tuple[float, float, float]
+
+
+def demo_path() -> Path:
+    """The capture that comes with the program."""
+    return Path(str(importlib.resources.files("assets") / "demo"))
+
+
+class Window(QMainWindow):
+    """Shows the controller's view state on its panels.
+
+    Args:
+        engine: started once the window has painted.
+        settings: the user's, or a file of its own in tests.
+        path: a capture to open at once.
+    """
+
+    def __init__(self, engine: EngineClient, settings: Settings, path: str | None = None) -> None:
+        super().__init__()
+        self._settings = settings
+        self._path = path
+        self._started = False
+        self.bridge = Bridge(engine, self)
+        self.canvas = SceneCanvas(self)
+        state = AppState(theme=settings.theme, recent=settings.recent)
+        self.controller = Controller(
+            self.bridge, state, auto=settings.auto, surface=self.canvas.surface, on_opened=self._remember
+        )
+        self.bridge.received.connect(self.controller.receive)
+        self._hover = Throttle(parent=self)
+        self._build()
+        self._wire()
+        self._make_actions()
+        self.sheet = ShortcutSheet(self)
+        self.setAcceptDrops(True)
+        self.resize(1480, 920)
+        self._restore_layout()
+        self.controller.attach(self)
+        self.canvas.drawn.connect(self._start_engine)
+
+    # --- layout
+
+    def _build(self) -> None:
+        self.banner = BannerBar()
+        self.empty = EmptyPage()
+        self.stack = QStackedWidget()
+        self.stack.addWidget(self.empty)
+        self.stack.addWidget(self.canvas.widget)
+        page = QWidget()
+        page.setObjectName("page")
+        column = QVBoxLayout(page)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        column.addWidget(self.banner)
+        column.addWidget(self.stack, 1)
+        self.setCentralWidget(page)
+        self.layers = LayersPanel()
+        self.jobs = JobsPanel()
+        self.images = ImagesPanel()
+        self.matches = MatchesPanel()
+        left, right = Qt.DockWidgetArea.LeftDockWidgetArea, Qt.DockWidgetArea.RightDockWidgetArea
+        scroll = QScrollArea()
+        scroll.setWidget(self.jobs)
+        scroll.setWidgetResizable(True)
+        self.docks = {
+            "layers": self._dock("layers", "Layers", self.layers, left),
+            "jobs": self._dock("jobs", "Jobs", scroll, left),
+            "images": self._dock("images", "Photos", self.images, right),
+            "matches": self._dock("matches", "Matches", self.matches, right),
+        }
+        self.resizeDocks([self.docks["layers"], self.docks["images"]], [290, 400], Qt.Orientation.Horizontal)
+        self.resizeDocks([self.docks["images"], self.docks["matches"]], [600, 240], Qt.Orientation.Vertical)
+        self._status = {name: QLabel() for name in ("message", "capture", "quality", "voxels", "device")}
+        bar = self.statusBar()
+        bar.setSizeGripEnabled(False)
+        bar.addWidget(self._status["message"], 1)
+        for name in ("capture", "quality", "voxels", "device"):
+            bar.addPermanentWidget(self._status[name])
+
+    def _dock(self, name: str, title: str, widget: QWidget, area: Qt.DockWidgetArea) -> QDockWidget:
+        dock = QDockWidget(title)
+        dock.setObjectName(name)
+        dock.setWidget(widget)
+        dock.setFeatures(
+            QDockWidget.DockWidgetFeature.DockWidgetMovable | QDockWidget.DockWidgetFeature.DockWidgetClosable
+        )
+        self.addDockWidget(area, dock)
+        return dock
+
+    def _wire(self) -> None:
+        c, canvas = self.controller, self.canvas
+        canvas.point_clicked.connect(c.click_point)
+        canvas.pixel_clicked.connect(c.click_pixel)
+        canvas.view_clicked.connect(c.look_through)
+        canvas.left_view.connect(c.leave_view)
+        canvas.point_hovered.connect(self._hover_point)
+        canvas.pixel_hovered.connect(self._hover_pixel)
+        canvas.hover_ended.connect(self._end_hover)
+        for source in (self.images.grid, self.images.pane):
+            source.pixel_clicked.connect(c.click_pixel)
+            source.pixel_hovered.connect(self._hover_pixel)
+            source.hover_ended.connect(self._end_hover)
+        self.images.grid.in_sight.connect(c.want_thumbnails)
+        self.images.grid.opened.connect(self._open_large)
+        self.images.pane.closed.connect(lambda: c.set_single(False))
+        self.images.mode_chosen.connect(lambda mode: c.set_mode(cast(PanelMode, mode)))
+        self.images.sort_toggled.connect(lambda: self._trigger("sort"))
+        self.images.single_toggled.connect(lambda: self._trigger("single"))
+        self.layers.visible_toggled.connect(c.toggle_layer)
+        self.layers.opacity_moved.connect(lambda name, value: c.set_layer(name, opacity=value))
+        self.layers.colouring_chosen.connect(lambda name: c.set_colouring(cast(Colouring, name)))
+        self.layers.threshold_moved.connect(lambda value: c.set(threshold=value))
+        self.layers.cutaway_toggled.connect(lambda: self._trigger("cutaway"))
+        self.jobs.cancelled.connect(c.cancel)
+        self.matches.view_chosen.connect(c.select)
+        self.matches.view_opened.connect(c.look_through)
+        self.banner.dismissed.connect(lambda: c.set(banner=None))
+        self.empty.open_asked.connect(self.open_dialog)
+        self.empty.demo_asked.connect(self.open_demo)
+        self.empty.recent_chosen.connect(c.open)
+
+    def _make_actions(self) -> None:
+        self.actions_by_id: dict[str, QAction] = {}
+        self.toolbar = QToolBar("Toolbar")
+        self.toolbar.setObjectName("toolbar")
+        self.toolbar.setMovable(False)
+        self.toolbar.setIconSize(QSize(19, 19))
+        self.addToolBar(self.toolbar)
+        menus: dict[str, QMenu] = {}
+        last: tuple[str, int] | None = None
+        last_tool: tuple[str, int] | None = None
+        for spec in ACTIONS:
+            menu = menus.get(spec.menu)
+            if menu is None:
+                menu = self.menuBar().addMenu(spec.menu)
+                menus[spec.menu] = menu
+            action = QAction(spec.label, self)
+            if spec.shortcut:
+                action.setShortcut(QKeySequence(spec.shortcut))
+            action.setCheckable(spec.checkable)
+            key = f"  ({spec.shortcut})" if spec.shortcut else ""
+            action.setToolTip((spec.tooltip or spec.label) + key)
+            action.setStatusTip(spec.tooltip)
+            action.triggered.connect(lambda _=False, run=spec.handler: run(self))
+            if last is not None and last[0] == spec.menu and last[1] != spec.group:
+                menu.addSeparator()
+            last = (spec.menu, spec.group)
+            menu.addAction(action)
+            self.addAction(action)
+            if spec.toolbar:
+                if last_tool is not None and last_tool != (spec.menu, spec.group):
+                    self.toolbar.addSeparator()
+                last_tool = (spec.menu, spec.group)
+                self.toolbar.addAction(action)
+            self.actions_by_id[spec.id] = action
+        self._recent_menu = QMenu("Open recent", self)
+        menus["File"].insertMenu(self.actions_by_id["open_demo"], self._recent_menu)
+        self._encoder_menu = QMenu("Encoder", self)
+        menus["Engine"].insertMenu(self.actions_by_id["cancel_jobs"], self._encoder_menu)
+        self._auto_action = QAction("Fit and encode on opening", self)
+        self._auto_action.setCheckable(True)
+        self._auto_action.setChecked(self._settings.auto)
+        self._auto_action.toggled.connect(self._set_auto)
+        menus["Engine"].addAction(self._auto_action)
+        for dock in self.docks.values():
+            menus["View"].addAction(dock.toggleViewAction())
+
+    def _restore_layout(self) -> None:
+        saved = self._settings.layout()
+        if saved is not None:
+            self.restoreGeometry(saved[0])
+            self.restoreState(saved[1], LAYOUT_VERSION)
+
+    # --- what is shown
+
+    def show_part(self, name: str, part: Any, whole: ViewState) -> None:
+        """See ``app.controller.View``."""
+        match name:
+            case "title":
+                self.setWindowTitle(part)
+            case "empty":
+                self.stack.setCurrentWidget(self.empty if part else self.canvas.widget)
+            case "opening":
+                self.empty.show_opening(part)
+            case "canvas":
+                self.canvas.show_view(part)
+            case "images":
+                self.images.show_images(part)
+            case "single":
+                self.images.show_single(part)
+            case "matches":
+                self.matches.show_table(part)
+            case "layers":
+                self.layers.show_layers(part)
+            case "jobs":
+                self.jobs.show_jobs(part)
+            case "banner":
+                self.banner.show_banner(part)
+            case "status":
+                self._show_status(part)
+            case "actions":
+                self._show_actions(part)
+            case "recent":
+                self._show_recent(part)
+            case "encoders":
+                self._show_encoders(*part)
+            case "theme":
+                self._show_theme(theme.THEMES[part])
+            case _:
+                raise ValueError(f"no view shows '{name}'")
+
+    def _show_status(self, s: StatusView) -> None:
+        for name, label in self._status.items():
+            text = getattr(s, name)
+            label.setText(text)
+            label.setVisible(bool(text) or name == "message")
+
+    def _show_actions(self, view: ActionsView) -> None:
+        for name, action in self.actions_by_id.items():
+            action.setEnabled(name in view.enabled)
+            if action.isCheckable():
+                action.setChecked(name in view.checked)
+
+    def _show_recent(self, paths: tuple[str, ...]) -> None:
+        self.empty.show_recent(paths)
+        self._recent_menu.clear()
+        self._recent_menu.setEnabled(bool(paths))
+        for path in paths:
+            self._recent_menu.addAction(path).triggered.connect(lambda _=False, at=path: self.controller.open(at))
+
+    def _show_encoders(self, names: tuple[str, ...], current: str) -> None:
+        self._encoder_menu.clear()
+        self._encoder_menu.setEnabled(bool(names))
+        for name in names:
+            action = self._encoder_menu.addAction(name)
+            action.setCheckable(True)
+            action.setChecked(name == current)
+            action.triggered.connect(lambda _=False, n=name: self.controller.encode(n))
+
+    def _show_theme(self, t: theme.Theme) -> None:
+        app = QApplication.instance()
+        if isinstance(app, QApplication):
+            theme.apply(app, t)
+        for spec in ACTIONS:
+            if spec.icon:
+                self.actions_by_id[spec.id].setIcon(icons.icon(spec.icon, t))
+        for panel in (self.images, self.layers, self.jobs, self.matches, self.banner):
+            panel.set_theme(t)
+
+    # --- intents that need the window
+
+    def open_dialog(self) -> None:
+        path = QFileDialog.getExistingDirectory(self, "Open capture")
+        if path:
+            self.controller.open(path)
+
+    def open_file_dialog(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(
+            self, "Open file", "", "Captures and geometry (*.json *.ply *.obj *.glb *.gltf *.npy *.log);;All files (*)"
+        )
+        if path:
+            self.controller.open(path)
+
+    def open_demo(self) -> None:
+        self.controller.open(str(demo_path()))
+
+    def go_to(self, name: NamedView) -> None:
+        self.canvas.go_to(name)
+
+    def save_screenshot(self) -> None:
+        scene = self.controller.state.scene
+        name = f"{scene.name if scene else 'scene'}.png"
+        path, _ = QFileDialog.getSaveFileName(self, "Save picture", name, "PNG (*.png)")
+        if not path:
+            return
+        try:
+            self.canvas.save_screenshot(Path(path).with_suffix(".png"))
+        except OSError as e:
+            self.controller.fail("The picture could not be saved", str(e))
+        else:
+            self.controller.set(notice=f"Saved {path}")
+
+    def toggle_shortcuts(self) -> None:
+        self.sheet.toggle()
+
+    def toggle_theme(self) -> None:
+        name = "light" if self.controller.state.theme == "dark" else "dark"
+        self._settings.theme = name
+        self.controller.set(theme=name)
+
+    def toggle_fullscreen(self) -> None:
+        self.setWindowState(self.windowState() ^ Qt.WindowState.WindowFullScreen)
+
+    def toggle_panels(self) -> None:
+        show = not any(d.isVisible() for d in self.docks.values())
+        for dock in self.docks.values():
+            dock.setVisible(show)
+
+    def _open_large(self, view: int) -> None:
+        self.controller.select(view)
+        self.controller.set_single(True)
+
+    def _trigger(self, name: str) -> None:
+        self.actions_by_id[name].trigger()
+
+    def _set_auto(self, on: bool) -> None:
+        self._settings.auto = on
+        self.controller.auto = on
+
+    def _remember(self, path: str) -> None:
+        self.controller.set(recent=self._settings.add_recent(path))
+
+    # --- hover: at most 20 a second; a pinned match is only left for a while with Shift
+
+    def _may_hover(self, shift: bool) -> bool:
+        return shift or self.controller.state.query is None
+
+    def _hover_point(self, pos_w: Pos, shift: bool) -> None:
+        if self._may_hover(shift):
+            self._hover.offer(lambda: self.controller.hover_point(pos_w))
+        else:
+            self._end_hover()
+
+    def _hover_pixel(self, view: int, x: float, y: float, shift: bool) -> None:
+        if self._may_hover(shift):
+            self._hover.offer(lambda: self.controller.hover_pixel(view, x, y))
+        else:
+            self._end_hover()
+
+    def _end_hover(self) -> None:
+        self._hover.drop()
+        self.controller.end_hover()
+
+    # --- life
+
+    def showEvent(self, event: Any) -> None:
+        super().showEvent(event)
+        # the empty page paints without the canvas; either way the engine waits for the first picture
+        QTimer.singleShot(0, self._start_engine)
+
+    def _start_engine(self) -> None:
+        if self._started:
+            return
+        self._started = True
+        QGuiApplication.processEvents()
+        self.bridge.start()
+        if self._path is not None:
+            self.controller.open(self._path)
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        if any(url.isLocalFile() for url in event.mimeData().urls()):
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        path = next((url.toLocalFile() for url in event.mimeData().urls() if url.isLocalFile()), None)
+        if path:
+            event.acceptProposedAction()
+            self.controller.open(path)
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        self._settings.save_layout(QByteArray(self.saveGeometry()), QByteArray(self.saveState(LAYOUT_VERSION)))
+        self._settings.sync()
+        self.controller.detach()
+        self.bridge.close()
+        self.canvas.close()
+        super().closeEvent(event)
+

@@ -1,0 +1,98 @@
+// Emission-absorption march through the radiance grid, front to back:
+//   C = sum_j T_j a_j c_j,  T_{j+1} = T_j (1 - a_j),  a_j = 1 - (1 - a)^(step / voxel)
+// Positions are in voxel units (suffix _v) and rays are scaled so that t is camera z.
+// Output: colour over the backdrop, and in alpha the camera z where half the light is gone (0: nowhere).
+#include "common/backdrop.glsl"
+
+varying vec2 v_uv;
+
+uniform sampler3D u_colour; // rgb * a, a
+uniform sampler3D u_heat;   // (heat * occupied, occupied)
+uniform sampler3D u_facing; // mean direction towards the cameras * 0.5 + 0.5, per coarse cell
+uniform sampler3D u_skip;   // Chebyshev distance to the nearest occupied coarse cell / 255
+uniform sampler2D u_map;    // colour map of heat
+
+uniform vec3 u_eye_v;
+uniform mat3 u_ray_v;     // (u, v, 1), v down, to a direction of unit camera z
+uniform vec3 u_dims;
+uniform vec3 u_coarse_dims;
+uniform float u_cell;     // voxels along a coarse cell's edge
+uniform float u_step;     // voxels
+uniform float u_opacity;
+uniform float u_cutaway;  // 1: hide surfaces that no camera sees from this side
+uniform float u_heat_on;
+uniform float u_heat_opacity;
+uniform float u_threshold;
+uniform float u_dim;      // how much what is not hot steps back
+
+float hash(vec2 p) { return fract(52.9829189 * fract(dot(p, vec2(0.06711056, 0.00583715)))); }
+
+void main()
+{
+    vec3 o = u_eye_v;
+    vec3 d = u_ray_v * vec3(v_uv.x, 1.0 - v_uv.y, 1.0);
+    vec3 far_away = vec3(1e-9);
+    d = mix(d, far_away, vec3(lessThan(abs(d), far_away)));
+    vec3 inv = 1.0 / d;
+    vec3 t_a = -o * inv;
+    vec3 t_b = (u_dims - o) * inv;
+    vec3 t_lo = min(t_a, t_b);
+    vec3 t_hi = max(t_a, t_b);
+    float t = max(max(t_lo.x, t_lo.y), max(t_lo.z, 0.0));
+    float t_end = min(min(t_hi.x, t_hi.y), t_hi.z);
+    float speed = length(d);
+    float dt = u_step / speed;
+    vec3 to_eye = -d / speed;
+    vec3 ahead = step(vec3(0.0), d);
+    float nudge = 0.02 / speed;
+
+    vec3 rgb = vec3(0.0);
+    float light = 1.0;
+    float depth = 0.0;
+    t += dt * hash(gl_FragCoord.xy);
+    for (int i = 0; i < MAX_STEPS; i++)
+    {
+        if (t >= t_end)
+            break;
+        vec3 p = o + d * t;
+        float leap = floor(texture3D(u_skip, (floor(p / u_cell) + 0.5).zyx / u_coarse_dims.zyx).r * 255.0 + 0.5);
+        if (leap > 0.5)
+        {
+            vec3 cell = floor(p / u_cell);
+            vec3 edge = (cell + mix(vec3(1.0 - leap), vec3(leap), ahead)) * u_cell;
+            vec3 t_edge = (edge - o) * inv;
+            t = max(t, min(min(t_edge.x, t_edge.y), t_edge.z)) + nudge;
+            continue;
+        }
+        vec3 at = p.zyx / u_dims.zyx;
+        vec4 s = texture3D(u_colour, at);
+        if (s.a > 0.01)
+        {
+            float a = 1.0 - pow(max(1.0 - s.a, 1e-4), u_step);
+            if (u_cutaway > 0.5)
+            {
+                vec3 facing = texture3D(u_facing, (p / u_cell).zyx / u_coarse_dims.zyx).xyz * 2.0 - 1.0;
+                a *= smoothstep(-0.22, -0.04, dot(facing, to_eye));
+            }
+            vec3 c = s.rgb / s.a;
+            if (u_heat_on > 0.5)
+            {
+                vec2 h2 = texture3D(u_heat, at).ra;
+                float h = h2.x / max(h2.y, 0.02);
+                float hot = smoothstep(u_threshold, min(u_threshold + 0.18, 1.0), h) * u_heat_opacity;
+                float grey = dot(c, vec3(0.299, 0.587, 0.114));
+                c = mix(mix(c, vec3(grey), 0.6 * u_dim) * (1.0 - 0.45 * u_dim), texture2D(u_map, vec2(h, 0.5)).rgb, hot);
+            }
+            rgb += light * a * c;
+            light *= 1.0 - a;
+            if (depth == 0.0 && light < 0.5)
+                depth = t;
+            if (light < 0.015)
+                break;
+        }
+        t += dt;
+    }
+    float shown = (1.0 - light) * u_opacity;
+    rgb = light < 1.0 ? rgb / (1.0 - light) : rgb;
+    gl_FragColor = vec4(mix(backdrop(v_uv), rgb, shown), u_opacity > 0.5 ? depth : 0.0);
+}
