@@ -15,7 +15,14 @@ from engine.api.errors import WeightsError
 from engine.encoders import load_encoder
 
 CPU = torch.device("cpu")
-SIZES = dict(hidden_size=64, num_hidden_layers=2, num_attention_heads=2, mlp_ratio=2, image_size=56, patch_size=14)
+SIZES = {
+    "hidden_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "mlp_ratio": 2,
+    "image_size": 56,
+    "patch_size": 14,
+}
 
 
 @pytest.fixture

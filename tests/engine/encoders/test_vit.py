@@ -16,7 +16,14 @@ from engine.encoders import load_encoder
 from engine.encoders.vit import build_vit, plain_names
 
 CPU = torch.device("cpu")
-SIZES = dict(hidden_size=128, num_hidden_layers=3, num_attention_heads=2, mlp_ratio=2, image_size=56, patch_size=14)
+SIZES = {
+    "hidden_size": 128,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 2,
+    "mlp_ratio": 2,
+    "image_size": 56,
+    "patch_size": 14,
+}
 
 
 def oracle(swiglu: bool = False, registers: int = 0) -> torch.nn.Module:
