@@ -161,6 +161,11 @@ class DepthFusion:
         truncation = np.float32(TRUNCATION * spec.voxel)
         _integrate(project, depth_z, rgba, blocks[inside | near], truncation, self._field, self._colour)
 
+    def free(self) -> NDArray[np.bool_]:
+        """dims, which cells a view saw through: measured, and nowhere near a surface."""
+        count = self._field[..., 1]
+        return (count > 0) & (self._field[..., 0] >= 0.9 * TRUNCATION * self.spec.voxel * count)
+
     def extract(self, out: list[tuple[Int32, Float32]]) -> Iterator[None]:
         """Append (index (V, 3), raw (V, 4): colour and s) of the fused surface to ``out``, in slices."""
         nx, ny, nz = self.spec.dims

@@ -276,3 +276,52 @@ def seen_weight(rays, cams, origins, views, pixels, sizes, starts, scales, packe
                     j = row[i, m]
                     buffer[j] = max(buffer[j], w * weight[i, m])
                 left *= ONE - alphas[i]
+
+
+@pjit
+def squared_error(rays, cams, origins, views, pixels, sizes, starts, scales, packed, env, lut, skip, threads, loss):
+    """``loss`` (threads, 2): sum of squared errors and number of rays; forward only, sampled as previews are.
+
+    The other arguments are those of ``forward_backward``.
+    """
+    count = rays.shape[0]
+    for th in nb.prange(threads):
+        row = np.empty((MAX_SAMPLES, 8), np.uint32)
+        weight = np.empty((MAX_SAMPLES, 8), np.float32)
+        value = np.empty((MAX_SAMPLES, 4), np.float32)
+        active = np.empty(MAX_SAMPLES, np.float32)
+        alphas = np.empty(MAX_SAMPLES, np.float32)
+        total = 0.0
+        used = 0
+        for n in range(count * th // threads, count * (th + 1) // threads):
+            view = rays[n, 0]
+            width = views[view, 1]
+            pixel = rays[n, 1] % (width * views[view, 2])
+            target = pixels[views[view, 0] + pixel]
+            if target[3] == 0:
+                continue
+            u = np.float32(pixel % width) + HALF
+            v = np.float32(pixel // width) + HALF
+            ox, oy, oz, dx, dy, dz, _length = ray_of(cams[view], u, v)
+            samples = _sample_ray(
+                ox, oy, oz, dx, dy, dz, HALF, origins[view], sizes, starts, scales, packed, lut, skip,
+                row, weight, value, active, alphas,
+            )  # fmt: skip
+            left = ONE
+            r, g, b = ZERO, ZERO, ZERO
+            for i in range(samples):
+                w = left * alphas[i]
+                r += w * value[i, 0]
+                g += w * value[i, 1]
+                b += w * value[i, 2]
+                left *= ONE - alphas[i]
+            r0, c0, r1, c1, ex, ey = environment(env, dx, dy, dz)
+            for k in range(3):
+                top = env[r0, c0, k] * (ONE - ex) + env[r0, c1, k] * ex
+                low = env[r1, c0, k] * (ONE - ex) + env[r1, c1, k] * ex
+                seen = (r if k == 0 else (g if k == 1 else b)) + left * (top * (ONE - ey) + low * ey)
+                e = seen - np.float32(target[k]) * np.float32(1 / 255)
+                total += e * e
+            used += 1
+        loss[th, 0] = total
+        loss[th, 1] = used

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.grid.environment import Environment
-from engine.grid.kernels import adam, forward_backward, seen_weight
+from engine.grid.kernels import adam, forward_backward, seen_weight, squared_error
 from engine.grid.photos import PhotoBank
 from engine.grid.radiance import RadianceGrid, raw_of_tau, tau_of_raw
 from engine.grid.resample import resample_slices
@@ -23,6 +23,7 @@ Int32 = NDArray[np.int32]
 UInt8 = NDArray[np.uint8]
 
 SEEN_BATCH = 8192
+TILE = (4, 2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +80,7 @@ class Level:
         self._second = np.zeros_like(self.packed)
         self._loss = np.zeros((threads, 2))
         self._step = 0
+        self._bank: PhotoBank | None = None
         self._cams: Float32 = np.zeros((0, 12), np.float32)
         self._origins: Float32 = np.zeros((0, len(parts), 3), np.float32)
 
@@ -97,7 +99,8 @@ class Level:
         return int(self.first[-1])
 
     def _see(self, bank: PhotoBank) -> None:
-        if len(self._cams) != len(bank.cameras):
+        if self._bank is not bank or len(self._cams) != len(bank.cameras):
+            self._bank = bank
             self._cams = bank.cams(self.parts[0].spec)
             centres = np.stack([c.centre_w for c in bank.cameras])
             self._origins = np.stack([p.spec.to_grid(centres) for p in self.parts], axis=1)
@@ -121,14 +124,27 @@ class Level:
         total, used = self._loss.sum(axis=0)
         return float(total / max(3 * used, 1))
 
-    def seen(self, bank: PhotoBank, rng: np.random.Generator, rays: int, out: list[Float32]) -> Iterator[None]:
-        """Append (V,) the largest share of light that any of ``rays`` random training rays takes from each voxel."""
+    def error(self, bank: PhotoBank, rays: NDArray[np.int64], environment: Environment) -> float:
+        """Mean squared error of rays (N, 2) of a bank, without learning from them."""
+        self._see(bank)
+        squared_error(
+            rays, self._cams, self._origins, bank.views, bank.pixels, self.sizes, self.starts, self.scales,
+            self.packed, environment.map, self.lut, self.skip, self.threads, self._loss,
+        )  # fmt: skip
+        total, used = self._loss.sum(axis=0)
+        return float(total / max(3 * used, 1))
+
+    def seen(self, bank: PhotoBank, rays: int, out: list[Float32]) -> Iterator[None]:
+        """Append (V,) the largest share of light that any of about ``rays`` training rays takes from each voxel.
+
+        The rays form a lattice over every photo, as they do in a picture, so that neighbours share the cache.
+        """
         self._see(bank)
         most = np.zeros((self.threads, self.count + 1), np.float32)
-        for _ in range(0, rays, SEEN_BATCH):
+        for batch in lattice(bank, rays):
             seen_weight(
-                draw(bank, rng, SEEN_BATCH), self._cams, self._origins, bank.views, bank.pixels, self.sizes,
-                self.starts, self.scales, self.packed, self.lut, self.skip, self.threads, most,
+                batch, self._cams, self._origins, bank.views, bank.pixels, self.sizes, self.starts, self.scales,
+                self.packed, self.lut, self.skip, self.threads, most,
             )  # fmt: skip
             yield
         out.append(most.max(axis=0)[:-1])
@@ -148,6 +164,9 @@ class Level:
         parts: list[Voxels] = []
         for n, spec in enumerate(specs):
             old = self.parts[n]
+            if spec.dims == old.spec.dims:
+                parts.append(Voxels(old.spec, old.index, old.values.copy()))
+                continue
             found: list[tuple[Int32, Float32]] = []
             padded = np.concatenate([old.values, self.packed[-1:]])
             lut, skip = self.tables[n]
@@ -182,8 +201,31 @@ class Level:
 
 
 def draw(bank: PhotoBank, rng: np.random.Generator, count: int) -> NDArray[np.int64]:
-    """(count, 2) random photos and pixel numbers (taken modulo the photo's size)."""
-    rays = np.empty((count, 2), np.int64)
-    rays[:, 0] = rng.integers(0, len(bank.cameras), count)
-    rays[:, 1] = rng.integers(0, 1 << 31, count)
+    """(count, 2) photo and pixel number of random rays in tiles of ``TILE`` pixels.
+
+    Rays of a tile pass the same voxels while they are in the cache, which makes a batch two to three times as fast as
+    as many scattered rays.
+    """
+    wide, high = TILE
+    tiles = count // (wide * high)
+    view = rng.integers(0, len(bank.cameras), tiles)
+    width, height = bank.views[view, 1], bank.views[view, 2]
+    x = (rng.random(tiles) * np.maximum(width - wide + 1, 1)).astype(np.int64)
+    y = (rng.random(tiles) * np.maximum(height - high + 1, 1)).astype(np.int64)
+    pixel = (y[:, None, None] + np.arange(high)[:, None]) * width[:, None, None] + x[:, None, None] + np.arange(wide)
+    rays = np.empty((tiles * wide * high, 2), np.int64)
+    rays[:, 0] = np.repeat(view, wide * high)
+    rays[:, 1] = pixel.ravel()
     return rays
+
+
+def lattice(bank: PhotoBank, rays: int) -> Iterator[NDArray[np.int64]]:
+    """Batches (N, 2) of about ``rays`` rays on a regular lattice over all photos of the bank."""
+    pixels = int((bank.views[:, 1] * bank.views[:, 2]).sum())
+    step = max(1, int((pixels / rays) ** 0.5))
+    for view, (_, width, height) in enumerate(bank.views):
+        x, y = np.arange(view % step, width, step), np.arange(view % step, height, step)
+        pixel = (y[:, None] * width + x).ravel()
+        for start in range(0, len(pixel), SEEN_BATCH):
+            part = pixel[start : start + SEEN_BATCH]
+            yield np.stack([np.full_like(part, view), part], axis=1)

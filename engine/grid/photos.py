@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -57,7 +56,7 @@ class CaptureLike(Protocol):
 
 @dataclass(frozen=True)
 class ReadingPlan:
-    """Which training views are read, in which order, and how large."""
+    """Which views are read, in which order, and how large."""
 
     order: tuple[int, ...]
     max_side: int
@@ -129,22 +128,3 @@ class PhotoBank:
     def cams(self, spec: GridSpec) -> Float32:
         """(n, 12) the photos' cameras in grid coordinates."""
         return np.stack([spec.rays_from(c) for c in self.cameras])
-
-
-@dataclass(frozen=True, eq=False)
-class HeldOutPhoto:
-    """A photo that only the PSNR sees: camera, (h, w, 3) float32 truth in [0, 1], (h, w) valid."""
-
-    camera: Camera
-    truth: Float32
-    valid: NDArray[np.bool_]
-
-
-def read_held_out(capture: CaptureLike, max_side: int, out: list[HeldOutPhoto]) -> Iterator[None]:
-    """Append the held-out photos to ``out``, yielding after each."""
-    for view in capture.views:
-        if view.held_out:
-            photo = capture.read(view.index, max_side=max_side)
-            valid = np.ones(photo.rgb.shape[:2], np.bool_) if photo.valid is None else photo.valid
-            out.append(HeldOutPhoto(photo.camera, over_white(photo).astype(np.float32) / 255, valid))
-            yield
