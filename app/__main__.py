@@ -1,26 +1,22 @@
-"""Composition root: the window first, then the engine on its thread."""
+"""Composition root: the command line, the window first, then the engine on its thread."""
 
 from __future__ import annotations
 
-import argparse
+import os
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 from engine.api.client import EngineClient
+from engine.api.errors import QueryError
+from engine.cli import BenchClicks, Common, Snapshot, View
+from engine.cli import main as run_command
 
 
-def run_window(engine: EngineClient, path: str | None = None, cache: str | None = None) -> int:
-    """Show the window and run until it is closed.
-
-    Args:
-        engine: started by the window once it has painted.
-        path: a capture to open.
-        cache: unused by the window itself; where ``engine`` keeps results, shown in the status bar when given.
-
-    Returns:
-        the exit code.
-    """
+def run_window(engine: EngineClient, path: str | None = None) -> int:
+    """Show the window, run until it is closed, and return the exit code; ``path``: a capture to open."""
     from PySide6.QtCore import Qt, QTimer
     from PySide6.QtGui import QGuiApplication
     from PySide6.QtWidgets import QApplication
@@ -32,10 +28,8 @@ def run_window(engine: EngineClient, path: str | None = None, cache: str | None 
     from app.settings import Settings
     from app.window import Window
 
-    sys.setswitchinterval(0.0005)  # the GUI gets the interpreter sooner while the engine computes
+    share_the_interpreter()
     window = Window(engine, Settings(), path)
-    if cache is not None:
-        window.controller.set(notice=f"Results are kept in {cache}")
     window.show()
     signal.signal(signal.SIGINT, lambda *_: window.close())
     tick = QTimer()  # lets Python see the signal while Qt waits
@@ -44,18 +38,85 @@ def run_window(engine: EngineClient, path: str | None = None, cache: str | None 
     return app.exec()
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """``python -m app [CAPTURE]``."""
-    parser = argparse.ArgumentParser(prog="python -m app", description="Open the ConDense Studio window.")
-    parser.add_argument("capture", nargs="?", help="a capture folder or file")
-    parser.add_argument("--cache", help="folder for results (default: the user's cache folder)")
-    parser.add_argument("--device", default="auto", help="where torch runs")
-    args = parser.parse_args(argv)
+def share_the_interpreter() -> None:
+    """Let the GUI thread have the interpreter sooner while the engine computes (default: 5 ms)."""
+    sys.setswitchinterval(0.0005)
 
+
+def make_engine(command: Common, *, spare_core: bool) -> EngineClient:
+    """The engine on its thread, not started yet; ``spare_core`` leaves one core to the GUI."""
     from engine.session import Session
     from engine.worker import EngineThread
 
-    return run_window(EngineThread(Session(device=args.device, cache=args.cache)), args.capture, args.cache)
+    threads = command.threads
+    if threads is None and spare_core:
+        threads = max(1, (os.cpu_count() or 2) - 1)
+    session = Session(device=command.device, cache=command.cache, threads=threads, seed=command.seed)
+    return EngineThread(session)
+
+
+def view(command: View) -> None:
+    """``condense view``: the window."""
+    from app.display import has_display
+
+    if not has_display():
+        raise QueryError(
+            "there is no display to open a window on",
+            mend="use `condense snapshot CAPTURE OUT.png`, or run it on a desktop",
+        )
+    if run_window(make_engine(command, spare_core=True), command.capture) != 0:
+        sys.exit(1)
+
+
+def snapshot(command: Snapshot) -> dict[str, Any]:
+    """``condense snapshot``: the canvas to a PNG."""
+    import io
+
+    from PIL import Image
+
+    from app.headless import snapshot as draw
+    from engine.storage import write_atomic
+
+    rgba = draw(
+        make_engine(command, spare_core=False),
+        command.capture,
+        layer=command.layer,
+        view=command.view,
+        size=command.size,
+        theme=command.theme,
+        seconds=command.seconds,
+        pixel=command.pixel,
+        query_view=command.query_view,
+    )
+    png = io.BytesIO()
+    Image.fromarray(rgba).convert("RGB").save(png, "PNG")
+
+    def write(path: Path) -> None:
+        path.write_bytes(png.getvalue())
+
+    write_atomic(command.out, write)
+    return {"picture": str(command.out)}
+
+
+def clicks(command: BenchClicks) -> dict[str, Any]:
+    """``condense bench clicks``: the real window, on a virtual display if there is no other."""
+    import tempfile
+
+    from app.display import virtual_display
+
+    with virtual_display(), tempfile.TemporaryDirectory() as folder:
+        from app.bench_clicks import bench_clicks
+        from app.settings import Settings
+
+        share_the_interpreter()
+        engine = make_engine(command, spare_core=True)
+        settings = Settings(Path(folder) / "window.ini")
+        return bench_clicks(engine, settings, command.capture, command.clicks, command.seed)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """``condense``: every command; those that draw are handled here."""
+    return run_command(argv, {View: view, Snapshot: snapshot, BenchClicks: clicks})
 
 
 if __name__ == "__main__":
