@@ -10,6 +10,7 @@ import numpy as np
 from engine.api.camera import Camera
 from engine.api.errors import CaptureError
 from engine.captures.capture import View
+from engine.captures.files import Notes
 from engine.captures.photos import has_alpha, nearest
 from engine.captures.poses import Float64
 
@@ -30,11 +31,12 @@ class Region:
     surface_w: Float64
 
 
-def depth_points(views: Sequence[View]) -> tuple[Float64, float]:
+def depth_points(views: Sequence[View], notes: Notes | None = None) -> tuple[Float64, float]:
     """Back-projected depth of up to 16 views spread over the capture, about 64 × 48 pixels of each.
 
     Returns:
-        ((N, 3) world points, the share of pixels that had a depth). Views whose depth cannot be read are left out.
+        ((N, 3) world points, the share of pixels that had a depth). Views whose depth cannot be read are left out, and
+        counted in ``notes``.
     """
     with_depth = [v for v in views if v.has_depth]
     chosen = np.unique(np.linspace(0, len(with_depth) - 1, DEPTH_VIEWS).round().astype(int)) if with_depth else []
@@ -45,7 +47,9 @@ def depth_points(views: Sequence[View]) -> tuple[Float64, float]:
         assert view.depth is not None
         try:
             z = nearest(view.depth.read(), (camera.width, camera.height), None).reshape(-1)
-        except CaptureError:
+        except CaptureError as e:
+            if notes is not None:
+                notes.count(f"views do not count for the bounds, {e.what}", view.name)
             continue
         found = z > 0
         points.append(camera.unproject(camera.pixel_grid()[found], z[found]))
@@ -73,6 +77,7 @@ def looked_at(cameras: Sequence[Camera], turned: float) -> tuple[Float64, bool]:
     """``focus_point``, and whether it is one place that most cameras have before them.
 
     Args:
+        cameras: at least one.
         turned: how well the axes must fix it: 0.5 is reached by a full circle around it, 0.15 by a quarter.
     """
     focus, fixed = focus_point(cameras)
@@ -154,6 +159,7 @@ def region(
     views: Sequence[View],
     sparse_w: Float64 | None = None,
     near_far: Sequence[tuple[float, float]] | None = None,
+    notes: Notes | None = None,
 ) -> Region:
     """Choose by the best evidence there is.
 
@@ -171,10 +177,11 @@ def region(
         views: posed photos, at least one.
         sparse_w: (N, 3) reliable sparse points (seen by three views or more where that is known).
         near_far: (near, far) per view, depth along z.
+        notes: told of depth images that cannot be read.
     """
     cameras = [v.camera for v in views]
     cut_out = is_cut_out(views)
-    surface, known = depth_points(views)
+    surface, known = depth_points(views, notes)
     if len(surface) >= ENOUGH:
         closed = known > CLOSED
         bounds_w = (

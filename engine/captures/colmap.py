@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from engine.api.errors import CaptureError
 from engine.api.scene import PointCloud
 from engine.captures.colmap_audit import check_binary_model
-from engine.captures.files import inside, is_dir, is_file
+from engine.captures.files import inside, is_dir, is_file, printable
 from engine.captures.frames import Contents, FrameCollector, Intrinsics
 from engine.captures.lens import BrownLens, FisheyeLens, Lens
 
@@ -50,11 +50,11 @@ class ColmapLens:
         c = self._camera
         finite = np.isfinite(pos_n).all(axis=1)
         rays = np.concatenate([np.where(finite[:, None], pos_n, 0.0), np.ones((len(pos_n), 1))], axis=1)
-        pos_px = c.img_from_cam(rays)
-        with np.errstate(invalid="ignore"):
+        with np.errstate(all="ignore"):
+            pos_px = c.img_from_cam(rays)
             back = c.cam_from_img(pos_px)
             good = finite & (np.abs(back - rays[:, :2]).max(axis=1) < 1e-6 * (1 + np.abs(rays[:, :2]).max(axis=1)))
-        out = (pos_px - [c.principal_point_x, c.principal_point_y]) / [c.focal_length_x, c.focal_length_y]
+            out = (pos_px - [c.principal_point_x, c.principal_point_y]) / [c.focal_length_x, c.focal_length_y]
         out[~good] = np.nan
         return out
 
@@ -69,57 +69,79 @@ def find_model(path: Path) -> Path | None:
     return next((f for name in MODEL_FOLDERS if has_model(f := path / name)), None)
 
 
+@dataclass(frozen=True)
+class _Camera:
+    """Copied out, because pycolmap's objects do not keep the reconstruction alive that owns their memory."""
+
+    model: str
+    size: tuple[int, int]
+    params: tuple[float, ...]
+    pinhole: tuple[float, float, float, float] | None
+
+
+@dataclass(frozen=True)
+class _Image:
+    name: str
+    c2w: Float64 | None
+    camera: _Camera
+
+
 def read(model: Path, frames: FrameCollector) -> Contents:
     """Read the sparse model in folder ``model``.
 
     Raises:
         CaptureError: a file is damaged, or they contradict each other.
     """
-    reconstruction, described_by = _load(model)
-    images = sorted(reconstruction.images.values(), key=lambda image: image.name)
-    root, photos = _photo_folder(model, [image.name for image in images[:20]])
-    for image in images:
-        if not image.has_pose:
-            frames.notes.count("frames skipped, not registered by COLMAP", _printable(image.name))
-            continue
-        c2w = np.eye(4)
-        c2w[:3] = image.cam_from_world().inverse().matrix()
-        camera = image.camera
-        frames.add(
-            _printable(image.name),
-            inside(photos, image.name),
-            c2w,
-            lambda camera=camera: _intrinsics(camera),
-            lens=lambda camera=camera: _lens(camera),
-        )
-    points, reliable = _points(reconstruction)
-    return Contents("colmap", root, described_by, points, reliable)
-
-
-def _load(model: Path) -> tuple[pycolmap.Reconstruction, tuple[Path, ...]]:
-    import pycolmap  # 0.3 s
-
-    binary = is_file(model / "cameras.bin") and is_file(model / "images.bin")
-    suffix = ".bin" if binary else ".txt"
-    if binary:
-        members = pycolmap.CameraModelId.__members__
-        known = {int(id_): name for name, id_ in members.items() if name != "INVALID"}
-        counts = {
-            id_: len(pycolmap.Camera.create_from_model_name(1, name, 1.0, 1, 1).params) for id_, name in known.items()
-        }
-        check_binary_model(model, counts)
+    suffix = ".bin" if is_file(model / "cameras.bin") and is_file(model / "images.bin") else ".txt"
+    if suffix == ".bin":
+        check_binary_model(model, _parameter_counts())
     try:
-        out = pycolmap.Reconstruction()
-        (out.read_binary if binary else out.read_text)(str(model))
+        images, points, reliable_w = _load(model, suffix)
     except Exception as e:  # COLMAP checks by throwing anything at all
         raise CaptureError(
             "is not a consistent COLMAP model",
             path=model,
-            found=(str(e).splitlines() or [""])[0] or type(e).__name__,
+            found=printable((str(e).splitlines() or [""])[0]) or type(e).__name__,
             expected="cameras, images and points3D of one reconstruction",
             mend="export the model again",
         ) from e
-    return out, tuple(p for name in FILES if is_file(p := model / (name + suffix)))
+    root, photos = _photo_folder(model, [image.name for image in images[:20]])
+    for image in images:
+        if image.c2w is None:
+            frames.notes.count("frames skipped, not registered by COLMAP", image.name)
+            continue
+        frames.add(
+            image.name,
+            inside(photos, image.name),
+            image.c2w,
+            lambda camera=image.camera: _intrinsics(camera),
+            lens=lambda camera=image.camera: _lens(camera),
+        )
+    described_by = tuple(p for name in FILES if is_file(p := model / (name + suffix)))
+    return Contents("colmap", root, described_by, points, reliable_w)
+
+
+def _parameter_counts() -> dict[int, int]:
+    import pycolmap
+
+    models = {name: int(id_) for name, id_ in pycolmap.CameraModelId.__members__.items() if name != "INVALID"}
+    create = pycolmap.Camera.create_from_model_name
+    return {id_: len(create(1, name, 1.0, 1, 1).params) for name, id_ in models.items()}
+
+
+def _load(model: Path, suffix: str) -> tuple[list[_Image], PointCloud | None, Float64 | None]:
+    import pycolmap  # 0.3 s
+
+    reconstruction = pycolmap.Reconstruction()
+    (reconstruction.read_binary if suffix == ".bin" else reconstruction.read_text)(str(model))
+    images = []
+    for image in reconstruction.images.values():
+        c2w = None
+        if image.has_pose:
+            c2w = np.eye(4)
+            c2w[:3] = image.cam_from_world().inverse().matrix()
+        images.append(_Image(image.name, c2w, _copied(image.camera)))
+    return sorted(images, key=lambda i: i.name), *_points(reconstruction)
 
 
 def _photo_folder(model: Path, names: list[str]) -> tuple[Path, Path]:
@@ -143,31 +165,34 @@ def _upwards(model: Path) -> Iterator[Path]:
     yield from list(model.parents)[:3]
 
 
-def _printable(name: str) -> str:
-    return "".join(c if c.isprintable() else "?" for c in name[:200])
+def _copied(c: pycolmap.Camera) -> _Camera:
+    pinhole = None
+    if not c.is_spherical():
+        pinhole = (c.focal_length_x, c.focal_length_y, c.principal_point_x, c.principal_point_y)
+    return _Camera(c.model_name, (c.width, c.height), tuple(float(v) for v in c.params), pinhole)
 
 
-def _intrinsics(camera: pycolmap.Camera) -> Intrinsics:
-    if camera.is_spherical():
+def _intrinsics(camera: _Camera) -> Intrinsics:
+    if camera.pinhole is None:
         raise ValueError("the camera is a panorama")
-    figures = [camera.focal_length_x, camera.focal_length_y, camera.principal_point_x, camera.principal_point_y]
-    if not np.isfinite([*figures, *camera.params]).all():
+    if not np.isfinite(camera.params).all():
         raise ValueError("the intrinsics are not finite")
-    fx, fy, cx, cy = map(float, figures)
-    return Intrinsics(fl_x=fx, fl_y=fy, cx=cx, cy=cy, width=camera.width, height=camera.height)
+    fx, fy, cx, cy = camera.pinhole
+    return Intrinsics(fl_x=fx, fl_y=fy, cx=cx, cy=cy, width=camera.size[0], height=camera.size[1])
 
 
-def _lens(camera: pycolmap.Camera) -> Lens | None:
-    name, p = camera.model_name, [float(v) for v in camera.params]
-    if name in ("SIMPLE_PINHOLE", "PINHOLE"):
+def _lens(camera: _Camera) -> Lens | None:
+    p = camera.params
+    if camera.model in ("SIMPLE_PINHOLE", "PINHOLE"):
         return None
-    if name in ("SIMPLE_RADIAL", "RADIAL"):
-        return BrownLens(*p[3:]) if any(p[3:]) else None
-    if name == "OPENCV":
-        return BrownLens(k1=p[4], k2=p[5], p1=p[6], p2=p[7]) if any(p[4:]) else None
-    if name == "OPENCV_FISHEYE":
-        return FisheyeLens(*p[4:])
-    return ColmapLens(name, tuple(p))
+    lens: Lens = ColmapLens(camera.model, p)
+    if camera.model in ("SIMPLE_RADIAL", "RADIAL"):
+        lens = BrownLens(*p[3:])
+    elif camera.model == "OPENCV":
+        lens = BrownLens(k1=p[4], k2=p[5], p1=p[6], p2=p[7])
+    elif camera.model == "OPENCV_FISHEYE":
+        lens = FisheyeLens(*p[4:])
+    return None if lens == BrownLens() else lens
 
 
 def _points(reconstruction: pycolmap.Reconstruction) -> tuple[PointCloud | None, Float64 | None]:

@@ -107,6 +107,8 @@ def check_binary_model(folder: Path, models: dict[int, int]) -> None:
 
 
 def _walk(path: Path, record: Callable[[_Cursor], None]) -> None:
+    if path.stat().st_size == 0:
+        raise ValueError("the file is empty")
     with path.open("rb") as f, mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ) as data:
         cursor = _Cursor(data)
         for _ in range(cursor.take("<Q")):

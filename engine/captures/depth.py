@@ -5,14 +5,13 @@ from __future__ import annotations
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from engine.api.errors import CaptureError
-from engine.captures.photos import MAX_PIXELS
 
 Float32 = NDArray[np.float32]
 
@@ -20,6 +19,8 @@ FORMATS = ("PNG", "TIFF", "PPM")
 ARRAYS = (".npy", ".npz")
 KEYS = ("z", "depth", "arr_0")
 UNKNOWN = 65535
+MAX_PIXELS = 64_000_000
+FARTHEST = 1e9
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class DepthFile:
         try:
             if self.of_undistorted:
                 with _numpy_stream(self.path) as stream:
-                    shape, _ = _header(stream)
+                    shape, _, _ = _header(stream)
                 size = (shape[1], shape[0])
             else:
                 with Image.open(self.path, formats=FORMATS) as image:
@@ -79,16 +80,16 @@ class DepthFile:
         unit = self.integer_unit if np.issubdtype(values.dtype, np.integer) else self.float_unit
         with np.errstate(over="ignore", invalid="ignore"):
             z = values.astype(np.float32) * np.float32(unit)
-            return np.where((z > 0) & np.isfinite(z), z, np.float32(0))
+            return np.where((z > 0) & (z < FARTHEST), z, np.float32(0))
 
     def _values(self) -> NDArray[Any]:
         if self.of_undistorted:
             with _numpy_stream(self.path) as stream:
-                shape, dtype = _header(stream)
+                shape, dtype, order = _header(stream)
                 _check_count((shape[1], shape[0]))
                 count = shape[0] * shape[1]
                 data = stream.read(count * dtype.itemsize)
-            return np.frombuffer(data, dtype, count).reshape(shape)
+            return np.frombuffer(data, dtype, count).reshape(shape, order=order)
         with Image.open(self.path, formats=FORMATS) as image:
             _check_count(image.size)
             if image.mode not in ("I;16", "I;16B", "I", "F", "L"):
@@ -134,11 +135,12 @@ class _numpy_stream:
             f.close()
 
 
-def _header(stream: IO[bytes]) -> tuple[tuple[int, int], np.dtype[Any]]:
+def _header(stream: IO[bytes]) -> tuple[tuple[int, int], np.dtype[Any], Literal["C", "F"]]:
     version = np.lib.format.read_magic(stream)
     read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
     shape, fortran, dtype = read(stream)
-    shape = tuple(n for n in shape if n != 1) if len(shape) == 3 else shape
-    if len(shape) != 2 or fortran or dtype.hasobject or dtype.kind not in "fiu":
+    if len(shape) == 3 and 1 in (shape[0], shape[2]):
+        shape = shape[1:] if shape[0] == 1 else shape[:2]
+    if len(shape) != 2 or dtype.hasobject or dtype.kind not in "fiu":
         raise ValueError(f"an array of shape {shape} and type {dtype}, not a 2-D array of numbers")
-    return shape, dtype
+    return shape, dtype, "F" if fortran else "C"

@@ -95,7 +95,7 @@ def _assemble(path: Path, contents: Contents, views: Sequence[View], notes: Note
     files += [v.depth.path for v in views if v.depth is not None]
     files += [v.mask for v in views if v.mask is not None]
     if views:
-        region = bounds.region(views, contents.reliable_w, contents.near_far)
+        region = bounds.region(views, contents.reliable_w, contents.near_far, notes)
         up_w = estimate_up([v.camera for v in views], region.surface_w)
     else:
         assert contents.points is not None

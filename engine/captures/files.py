@@ -22,12 +22,17 @@ class Notes:
 
     def count(self, what: str, example: str) -> None:
         """Note one more ``what`` (a plural sentence, as in "frames skipped, the photo is missing")."""
-        n, first = self._kinds.get(what, (0, example))
+        n, first = self._kinds.get(what, (0, printable(example)))
         self._kinds[what] = (n + 1, first)
 
     def messages(self) -> tuple[str, ...]:
         """One line a kind: "3 frames skipped, the photo is missing (first: images/000.png)"."""
         return tuple(f"{n} {what} (first: {first})" for what, (n, first) in self._kinds.items())
+
+
+def printable(text: str) -> str:
+    """Text from a file, safe to print: control characters and lone surrogates replaced, cut at 100 characters."""
+    return "".join(c if c.isprintable() else "?" for c in text[:100])
 
 
 def read_json(path: Path) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from engine.api.errors import CaptureError
 from engine.api.scene import PointCloud
 from engine.captures.capture import View
 from engine.captures.depth import DepthFile
-from engine.captures.files import Notes, is_file
+from engine.captures.files import Notes, is_file, printable
 from engine.captures.lens import Lens
 from engine.captures.photos import image_size
 from engine.captures.poses import rigid_pose
@@ -55,9 +56,9 @@ class Intrinsics:
             raise ValueError("the photo's shape is not that of the intrinsics")
         fx, fy = self.fl_x, self.fl_y
         if fx is None and self.angle_x is not None:
-            fx = w / 2 / np.tan(self.angle_x / 2)
+            fx = w / 2 / _tan_half(self.angle_x)
         if fy is None and self.angle_y is not None:
-            fy = h / 2 / np.tan(self.angle_y / 2)
+            fy = h / 2 / _tan_half(self.angle_y)
         fx, fy = fx if fx is not None else fy, fy if fy is not None else fx
         if fx is None or fy is None:
             raise ValueError("no focal length is given")
@@ -91,6 +92,12 @@ class Contents:
     reliable_w: NDArray[np.float64] | None = None
     near_far: tuple[tuple[float, float], ...] | None = None
     up_w: tuple[float, float, float] | None = None
+
+
+def _tan_half(angle: float) -> float:
+    if not 1e-3 < angle < 3.14:
+        raise ValueError("the field of view is not an angle between 0 and π")
+    return math.tan(angle / 2)
 
 
 class FrameCollector:
@@ -131,6 +138,7 @@ class FrameCollector:
         Returns:
             Whether the frame was kept.
         """
+        name = printable(name)
         if image is None:
             self.notes.count("frames skipped, the photo's path leads out of the capture", name)
             return False

@@ -20,7 +20,7 @@ from engine.captures.photos import MAX_PIXELS
 SUFFIXES = (".ply", ".obj", ".glb", ".gltf", ".stl", ".off", ".pcd")
 MAX_BYTES = 2 << 30
 MAX_POINTS = 1_500_000
-SAMPLES = 1_000_000
+SAMPLES = 400_000
 GREY = 180
 SH_C0 = 0.28209479177387814
 """The constant real spherical harmonic, 1 / (2 √π): a splat's mean colour is 0.5 + SH_C0 f_dc."""
@@ -41,7 +41,7 @@ def read(path: Path) -> Contents:
 
 
 def read_points(path: Path) -> PointCloud:
-    """Points of a file: its vertices when it has no faces, else a million samples spread evenly over its surface.
+    """Points of a file: its vertices when it has no faces, else 400,000 samples spread evenly over its surface.
 
     At most ``MAX_POINTS``, drawn at random (seed 0); without colour they are grey. NaN and infinite points are dropped.
 

@@ -19,6 +19,7 @@ Float64 = NDArray[np.float64]
 Float32 = NDArray[np.float32]
 
 ROWS = 64
+NEGLIGIBLE, ABSURD = 1e-12, 100.0
 
 
 class Lens(Protocol):
@@ -29,9 +30,15 @@ class Lens(Protocol):
         ...
 
 
+def _check(*coefficients: float) -> None:
+    if not all(abs(c) < ABSURD for c in coefficients):
+        raise ValueError("the distortion is not that of a lens")
+
+
 def _first_turning_point(derivative: list[float]) -> float:
     """The smallest positive root of a polynomial (coefficients from the constant up), or infinity."""
-    c = np.trim_zeros(np.asarray(derivative), "b")
+    c = np.where(np.abs(derivative) < NEGLIGIBLE, 0.0, derivative)
+    c = np.trim_zeros(c, "b")
     if len(c) < 2:
         return np.inf
     roots = np.roots(c[::-1])
@@ -45,7 +52,7 @@ class BrownLens:
 
     n' = n (1 + k1 r² + k2 r⁴ + k3 r⁶ + k4 r⁸) + (2 p1 xy + p2 (r² + 2x²), p1 (r² + 2y²) + 2 p2 xy), r² = x² + y²
     (D. C. Brown, Close-range camera calibration, 1971). Beyond the radius where the radial term turns back, the
-    polynomial folds the image over itself: NaN there.
+    polynomial folds the image over itself: NaN there. Raises ValueError for coefficients that no lens has.
     """
 
     k1: float = 0.0
@@ -54,6 +61,9 @@ class BrownLens:
     k4: float = 0.0
     p1: float = 0.0
     p2: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check(self.k1, self.k2, self.k3, self.k4, self.p1, self.p2)
 
     @cached_property
     def max_radius2(self) -> float:
@@ -80,13 +90,16 @@ class BrownLens:
 class FisheyeLens:
     """Equidistant fisheye with OpenCV's polynomial: θ' = θ (1 + k1 θ² + k2 θ⁴ + k3 θ⁶ + k4 θ⁸), θ = atan |n|.
 
-    (Kannala and Brandt, A generic camera model and calibration method, 2006.)
+    (Kannala and Brandt, A generic camera model and calibration method, 2006.) Raises ValueError as ``BrownLens``.
     """
 
     k1: float = 0.0
     k2: float = 0.0
     k3: float = 0.0
     k4: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check(self.k1, self.k2, self.k3, self.k4)
 
     @cached_property
     def max_theta2(self) -> float:
@@ -106,6 +119,11 @@ class FisheyeLens:
 
 def undistort(lens: Lens, pos_n: Float64) -> Float64:
     """(N, 2) photo coordinates to (N, 2) ideal ones, by Newton's method on ``lens.distort``; NaN where it fails."""
+    with np.errstate(all="ignore"):  # wild steps are expected, and caught by being not finite
+        return _newton(lens, pos_n)
+
+
+def _newton(lens: Lens, pos_n: Float64) -> Float64:
     x = pos_n.copy()
     along_x, along_y = np.array([1e-6, 0]), np.array([0, 1e-6])
     for _ in range(20):
@@ -115,17 +133,15 @@ def undistort(lens: Lens, pos_n: Float64) -> Float64:
         dx = (lens.distort(x + along_x) - lens.distort(x - along_x)) / 2e-6
         dy = (lens.distort(x + along_y) - lens.distort(x - along_y)) / 2e-6
         det = dx[:, 0] * dy[:, 1] - dy[:, 0] * dx[:, 1]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            delta = (
-                np.stack([dy[:, 1] * f[:, 0] - dy[:, 0] * f[:, 1], dx[:, 0] * f[:, 1] - dx[:, 1] * f[:, 0]], axis=1)
-                / det[:, None]
-            )
+        delta = (
+            np.stack([dy[:, 1] * f[:, 0] - dy[:, 0] * f[:, 1], dx[:, 0] * f[:, 1] - dx[:, 1] * f[:, 0]], axis=1)
+            / det[:, None]
+        )
         lost |= ~np.isfinite(delta).all(axis=1)
         x = np.where(lost[:, None], 0.7 * x, x - np.where(lost[:, None], 0.0, delta))
         if not lost.any() and np.abs(delta).max(initial=0.0) < 1e-12:
             break
-    with np.errstate(invalid="ignore"):
-        failed = ~(np.abs(lens.distort(x) - pos_n).max(axis=1) < 1e-6)
+    failed = ~(np.abs(lens.distort(x) - pos_n).max(axis=1) < 1e-6)
     x[failed] = np.nan
     return x
 

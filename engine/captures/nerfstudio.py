@@ -14,7 +14,7 @@ from typing import Any
 from engine.api.errors import CaptureError
 from engine.api.scene import PointCloud
 from engine.captures.depth import DepthFile
-from engine.captures.files import inside, is_file, number, read_json
+from engine.captures.files import inside, is_file, number, printable, read_json
 from engine.captures.frames import Contents, FrameCollector, Intrinsics
 from engine.captures.geometry import read_points
 from engine.captures.lens import BrownLens, FisheyeLens, Lens
@@ -81,7 +81,7 @@ def _read_frames(path: Path, frames: FrameCollector) -> dict[str, Any]:
         raise CaptureError(
             "is not a transforms.json",
             path=path,
-            found=f"keys {', '.join(sorted(data)[:8])}" if isinstance(data, dict) else type(data).__name__,
+            found=printable(f"keys {', '.join(sorted(data)[:8])}") if isinstance(data, dict) else type(data).__name__,
             expected='an object with a list of "frames"',
         )
     for i, frame in enumerate(data["frames"]):

@@ -87,7 +87,7 @@ def test_meshes_become_points_on_their_surface(tmp_path: Path, suffix: str) -> N
     capture = open_capture(tmp_path / f"box.{suffix}")
     assert capture.points is not None
     p = np.abs(capture.points.pos_w)
-    assert len(p) > 900_000
+    assert len(p) > 399_000
     np.testing.assert_allclose((p / [1, 2, 3]).max(axis=1), 1, atol=1e-5)
     # Samples fall by area: the two faces across x have 2·24 of 88.
     assert (p[:, 0] > 1 - 1e-6).mean() == pytest.approx(48 / 88, abs=0.005)
@@ -174,5 +174,5 @@ def test_real_models(shared_data: Path) -> None:
     for path in models:
         points = open_capture(path).points
         assert points is not None
-        assert len(points.pos_w) > 900_000
-        assert len(np.unique(points.rgb, axis=0)) > 1, path
+        assert len(points.pos_w) > 390_000
+        assert len(np.unique(points.rgb[::400], axis=0)) > 1, path
