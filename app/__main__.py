@@ -31,7 +31,7 @@ def run_window(engine: EngineClient, path: str | None = None) -> int:
     share_the_interpreter()
     window = Window(engine, Settings(), path)
     window.show()
-    signal.signal(signal.SIGINT, lambda *_: window.close())
+    signal.signal(signal.SIGINT, lambda _number, _frame: window.close())
     tick = QTimer()  # lets Python see the signal while Qt waits
     tick.start(200)
     tick.timeout.connect(lambda: None)

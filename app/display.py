@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 
 from engine.api.errors import QueryError
 
@@ -18,7 +18,7 @@ def has_display() -> bool:
 
 
 @contextlib.contextmanager
-def virtual_display() -> Iterator[None]:
+def virtual_display() -> Generator[None]:
     """Within, ``DISPLAY`` names a display: the user's, or an Xvfb of our own that ends with the block.
 
     Raises:
