@@ -41,9 +41,7 @@ def bench_clicks(client: EngineClient, settings: Settings, capture: str, clicks:
         _until(app, window, lambda s: s.scene is not None, "opening")
         if not window.controller.state.scene or not window.controller.state.scene.views:
             raise QueryError("there are no photos to click", found=capture)
-        _until(
-            app, window, lambda s: s.voxel_features is not None and not any(j.live for j in s.jobs), "fit and encode"
-        )
+        _until(app, window, _settled, "fit and encode")
         window.controller.fit(refit=True)
         _until(app, window, lambda s: any(j.live for j in s.jobs), "the fit")
         return _measure(app, window, clicks, seed)
