@@ -13,7 +13,16 @@ from collections import deque
 from PySide6.QtCore import QObject, Qt, QTimer, Signal
 
 from engine.api.client import EngineClient
-from engine.api.messages import HoverQuery, JobProgress, MatchQuery, MatchReply, OpenCapture, Reply, Request, VolumeUpdated
+from engine.api.messages import (
+    HoverQuery,
+    JobProgress,
+    MatchQuery,
+    MatchReply,
+    OpenCapture,
+    Reply,
+    Request,
+    VolumeUpdated,
+)
 
 SLICE_S = 0.008  # of handing over at once; the event loop runs in between
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 from PySide6.QtCore import QByteArray, QSettings
 
@@ -45,8 +46,9 @@ class Settings:
     @property
     def recent(self) -> tuple[str, ...]:
         """Captures opened before, newest first; those that are gone are left out."""
-        value = self._store.value("recent", [])
-        paths = [value] if isinstance(value, str) else list(value) if isinstance(value, (list, tuple)) else []
+        value = cast(object, self._store.value("recent", []))
+        # a list of one comes back as a string from an INI file
+        paths = [value] if isinstance(value, str) else cast("list[object]", value) if isinstance(value, list) else []
         return tuple(str(p) for p in paths if Path(str(p)).exists())[:KEPT_RECENT]
 
     def add_recent(self, path: str) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ Use it in a process that opens no Qt window; it needs no X server.
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -83,22 +84,18 @@ def camera_of(scene: SceneInfo, view: int | str, size: tuple[int, int]) -> Camer
     return camera_for(scene, view, size)
 
 
-def _use_egl() -> Any:
+def _use_egl() -> None:
     os.environ.setdefault("EGL_PLATFORM", "surfaceless")
     os.environ.setdefault("PYOPENGL_PLATFORM", "egl")
-    import vispy
-
+    vispy: Any = importlib.import_module("vispy")
     try:
         vispy.use("egl", gl="gl2")
     except Exception as e:
         raise RuntimeError(f"no EGL to draw with on this machine: {e}") from e
-    return vispy
 
 
 def _canvas(size: tuple[int, int]) -> Any:
     _use_egl()
-    from vispy import app
-
-    canvas: Any = app.Canvas(size=size, show=False)
+    canvas: Any = importlib.import_module("vispy.app").Canvas(size=size, show=False)
     canvas.set_current()
     return canvas

@@ -144,6 +144,7 @@ QFrame#banner {{ background: {t.note_ground}; border-bottom: 1px solid {t.line};
 QFrame#banner[error="true"] {{ background: {t.bad_ground}; border-bottom: 1px solid {t.bad}; }}
 QFrame#sheet {{ background: {t.raised}; border: 1px solid {t.line}; border-radius: 10px; }}
 QFrame#rule {{ background: {t.line}; max-height: 1px; min-height: 1px; border: none; }}
-QLabel#key {{ background: {t.field}; color: {t.text}; border: 1px solid {t.line}; border-radius: 4px; padding: 1px 6px; }}
+QLabel#key {{ background: {t.field}; color: {t.text}; border: 1px solid {t.line}; border-radius: 4px;
+    padding: 1px 6px; }}
 QComboBox {{ background: {t.raised}; border: 1px solid {t.line}; border-radius: {RADIUS}px; padding: 3px 8px; }}
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.resources
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,6 +17,7 @@ from PySide6.QtWidgets import (
     QMainWindow,
     QMenu,
     QScrollArea,
+    QSizePolicy,
     QStackedWidget,
     QToolBar,
     QVBoxLayout,
@@ -23,7 +25,7 @@ from PySide6.QtWidgets import (
 )
 
 from app import icons, theme
-from app.actions import ACTIONS
+from app.actions import ACTIONS, Action
 from app.bridge import Bridge
 from app.canvas.home import NamedView
 from app.canvas.scene_canvas import SceneCanvas
@@ -113,6 +115,7 @@ class Window(QMainWindow):
         }
         self.resizeDocks([self.docks["layers"], self.docks["images"]], [290, 400], Qt.Orientation.Horizontal)
         self.resizeDocks([self.docks["images"], self.docks["matches"]], [600, 240], Qt.Orientation.Vertical)
+        self.resizeDocks([self.docks["layers"], self.docks["jobs"]], [430, 330], Qt.Orientation.Vertical)
         self._status = {name: QLabel() for name in ("message", "capture", "quality", "voxels", "device")}
         bar = self.statusBar()
         bar.setSizeGripEnabled(False)
@@ -146,13 +149,13 @@ class Window(QMainWindow):
         self.images.grid.in_sight.connect(c.want_thumbnails)
         self.images.grid.opened.connect(self._open_large)
         self.images.pane.closed.connect(lambda: c.set_single(False))
-        self.images.mode_chosen.connect(lambda mode: c.set_mode(cast(PanelMode, mode)))
+        self.images.mode_chosen.connect(self._choose_mode)
         self.images.sort_toggled.connect(lambda: self._trigger("sort"))
         self.images.single_toggled.connect(lambda: self._trigger("single"))
         self.layers.visible_toggled.connect(c.toggle_layer)
-        self.layers.opacity_moved.connect(lambda name, value: c.set_layer(name, opacity=value))
-        self.layers.colouring_chosen.connect(lambda name: c.set_colouring(cast(Colouring, name)))
-        self.layers.threshold_moved.connect(lambda value: c.set(threshold=value))
+        self.layers.opacity_moved.connect(self._set_opacity)
+        self.layers.colouring_chosen.connect(self._choose_colouring)
+        self.layers.threshold_moved.connect(self._set_threshold)
         self.layers.cutaway_toggled.connect(lambda: self._trigger("cutaway"))
         self.jobs.cancelled.connect(c.cancel)
         self.matches.view_chosen.connect(c.select)
@@ -184,7 +187,7 @@ class Window(QMainWindow):
             key = f"  ({spec.shortcut})" if spec.shortcut else ""
             action.setToolTip((spec.tooltip or spec.label) + key)
             action.setStatusTip(spec.tooltip)
-            action.triggered.connect(lambda _=False, run=spec.handler: run(self))
+            action.triggered.connect(self._runner(spec))
             if last is not None and last[0] == spec.menu and last[1] != spec.group:
                 menu.addSeparator()
             last = (spec.menu, spec.group)
@@ -196,6 +199,11 @@ class Window(QMainWindow):
                 last_tool = (spec.menu, spec.group)
                 self.toolbar.addAction(action)
             self.actions_by_id[spec.id] = action
+        spacer = QWidget()
+        spacer.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+        self.toolbar.addWidget(spacer)
+        for name in ("screenshot", "theme", "shortcuts"):
+            self.toolbar.addAction(self.actions_by_id[name])
         self._recent_menu = QMenu("Open recent", self)
         menus["File"].insertMenu(self.actions_by_id["open_demo"], self._recent_menu)
         self._encoder_menu = QMenu("Encoder", self)
@@ -343,6 +351,24 @@ class Window(QMainWindow):
         self.controller.select(view)
         self.controller.set_single(True)
 
+    def _runner(self, spec: Action) -> Callable[[], None]:
+        def run() -> None:
+            spec.handler(self)
+
+        return run
+
+    def _choose_mode(self, mode: str) -> None:
+        self.controller.set_mode(cast(PanelMode, mode))
+
+    def _choose_colouring(self, name: str) -> None:
+        self.controller.set_colouring(cast(Colouring, name))
+
+    def _set_opacity(self, layer: str, value: float) -> None:
+        self.controller.set_layer(layer, opacity=value)
+
+    def _set_threshold(self, value: float) -> None:
+        self.controller.set(threshold=value)
+
     def _trigger(self, name: str) -> None:
         self.actions_by_id[name].trigger()
 
@@ -407,4 +433,3 @@ class Window(QMainWindow):
         self.bridge.close()
         self.canvas.close()
         super().closeEvent(event)
-

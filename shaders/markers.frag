@@ -8,7 +8,7 @@ void main()
 {
     float r = length(gl_PointCoord - 0.5) * v_size_px;
     float outer = 0.5 * v_size_px - 0.5;
-    float rim = 2.0 * u_pixel_ratio;
+    float rim = 1.5 * u_pixel_ratio;
     float inside = clamp(outer - r + 0.5, 0.0, 1.0);
     float body = clamp(outer - rim - r + 0.5, 0.0, 1.0);
     float hole = v_filled > 0.5 ? 0.0 : clamp(outer - 2.4 * rim - r + 0.5, 0.0, 1.0);

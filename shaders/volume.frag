@@ -81,7 +81,7 @@ void main()
                 float h = h2.x / max(h2.y, 0.02);
                 float hot = smoothstep(u_threshold, min(u_threshold + 0.18, 1.0), h) * u_heat_opacity;
                 float grey = dot(c, vec3(0.299, 0.587, 0.114));
-                c = mix(mix(c, vec3(grey), 0.6 * u_dim) * (1.0 - 0.45 * u_dim), texture2D(u_map, vec2(h, 0.5)).rgb, hot);
+                c = mix(mix(c, vec3(grey), 0.45 * u_dim) * (1.0 - 0.32 * u_dim), texture2D(u_map, vec2(h, 0.5)).rgb, hot);
             }
             rgb += light * a * c;
             light *= 1.0 - a;

@@ -128,25 +128,44 @@ def grow(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def facing(box: Box, cameras: Sequence[Camera]) -> Float32:
-    """Mean unit direction from each occupied coarse cell towards the cameras that have it in view (all, if none has).
+    """The side from which each occupied coarse cell was seen: a direction, long where that side is certain.
 
-    (cx, cy, cz, 3) float32. Long where all cameras are on one side, as for a wall; short where they are all around.
-    Surfaces may be hidden from the side that no camera saw, which opens a closed room to a look from outside.
+    (cx, cy, cz, 3) float32. It is the mean unit direction towards the cameras that have the cell in view (all, if none
+    has), turned to the surface's normal where the voxels about it lie in a plane: a wall that was seen from above and
+    within still faces level. Short where cameras are all around. Surfaces may be hidden from the other side, which
+    opens a closed room to a look from outside.
     """
     out = np.zeros((*box.coarse_dims, 3), np.float32)
     if not cameras or len(box.flat) == 0:
         return out
+    cell, pos = _cells_of(box)
+    occupied = np.zeros(box.coarse_dims, bool)
+    occupied[tuple(cell.T)] = True
+    where = np.argwhere(grow(occupied))  # interpolation between cells reaches one further
+    pos_w = box.lo_w + (where + 0.5) * CELL * box.voxel
+    toward = _mean_direction(pos_w, cameras[:: max(1, len(cameras) // FACING_CAMERAS)])
+    normal, flatness = _planes(box, cell, pos, where)
+    length = np.linalg.norm(toward, axis=1, keepdims=True)
+    along = (normal * toward).sum(axis=1, keepdims=True)
+    # a plane seen edge-on has no side, so the normal counts only as far as the cameras were in front of it
+    certain = flatness[:, None] * np.clip(np.abs(along) / np.maximum(0.25 * length, 1e-9), 0, 1)
+    out[tuple(where.T)] = (1 - certain) * toward + certain * normal * np.sign(along) * length
+    return out
+
+
+def _cells_of(box: Box) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Coarse cell (V, 3) and position in voxels (V, 3) of each active voxel."""
     dy, dz = box.dims[1:]
     x, rest = np.divmod(box.flat, dy * dz)
     y, z = np.divmod(rest, dz)
-    cells = np.zeros(box.coarse_dims, bool)
-    cells[x // CELL, y // CELL, z // CELL] = True
-    cells = grow(cells)  # interpolation between cells reaches one further
-    where = np.argwhere(cells)
-    pos_w = box.lo_w + (where + 0.5) * CELL * box.voxel
-    total, count = np.zeros_like(pos_w), np.zeros(len(pos_w))
-    total_all, used = np.zeros_like(pos_w), cameras[:: max(1, len(cameras) // FACING_CAMERAS)]
-    for camera in used:
+    i = np.stack([x, y, z], axis=1)
+    return i // CELL, i + 0.5
+
+
+def _mean_direction(pos_w: NDArray[np.float64], cameras: Sequence[Camera]) -> NDArray[np.float64]:
+    """(N, 3) mean unit direction from points to the cameras that have them in view, or to all."""
+    total, total_all, count = np.zeros_like(pos_w), np.zeros_like(pos_w), np.zeros(len(pos_w))
+    for camera in cameras:
         px, depth = camera.project(pos_w)
         seen = (depth > 0) & camera.contains(px)
         to = camera.centre_w - pos_w
@@ -154,6 +173,37 @@ def facing(box: Box, cameras: Sequence[Camera]) -> Float32:
         total_all += to
         total[seen] += to[seen]
         count[seen] += 1
-    in_view = total / np.maximum(count, 1)[:, None]
-    out[tuple(where.T)] = np.where((count > 0)[:, None], in_view, total_all / len(used))
-    return out
+    return np.where((count > 0)[:, None], total / np.maximum(count, 1)[:, None], total_all / len(cameras))
+
+
+def _planes(
+    box: Box, cell: NDArray[np.int64], pos: NDArray[np.float64], where: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Unit normals (N, 3) and flatness (N,) in 0..1 of the voxels in and next to each of the cells ``where``.
+
+    From the covariance of positions: its least eigenvector, and how small that spread is beside the middle one.
+    """
+    flat = np.ravel_multi_index(tuple(cell.T), box.coarse_dims)
+    size = int(np.prod(box.coarse_dims))
+    moments = [np.bincount(flat, minlength=size).astype(np.float64)]
+    moments += [np.bincount(flat, pos[:, a], size) for a in range(3)]
+    pairs = [(a, b) for a in range(3) for b in range(a, 3)]
+    moments += [np.bincount(flat, pos[:, a] * pos[:, b], size) for a, b in pairs]
+    near = [_sum_near(m.reshape(box.coarse_dims))[tuple(where.T)] for m in moments]
+    n = np.maximum(near[0], 1)
+    mean = [m / n for m in near[1:4]]
+    covariance = np.empty((len(where), 3, 3))
+    for (a, b), m in zip(pairs, near[4:], strict=True):
+        covariance[:, a, b] = covariance[:, b, a] = m / n - mean[a] * mean[b]
+    spread, axes = np.linalg.eigh(covariance)
+    flatness = np.clip((0.35 - spread[:, 0] / np.maximum(spread[:, 1], 1e-9)) / 0.2, 0, 1)
+    return axes[:, :, 0], np.where(near[0] >= 8, flatness, 0.0)
+
+
+def _sum_near(m: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sum over each cell and its 26 neighbours."""
+    for axis in range(3):
+        wide = np.pad(m, [(1, 1) if a == axis else (0, 0) for a in range(3)])
+        n = m.shape[axis]
+        m = sum((np.take(wide, range(k, k + n), axis=axis) for k in range(3)), np.zeros_like(m))
+    return m

@@ -71,7 +71,7 @@ def _fitted(centre: Float64, bounds_w: Float64, axes: Float64, yaw: float, pitch
 
 
 def _inward(scene: SceneInfo, axes: Float64) -> Orbit | None:
-    """For cameras round an object: a little above their middle, at their distance. None for a room seen from inside."""
+    """For cameras round an object: a little above and behind their middle. None for a room seen from inside."""
     cameras = [v.camera for v in scene.views]
     focus = nearest_to_axes(cameras)
     if focus is None:
@@ -91,8 +91,8 @@ def _inward(scene: SceneInfo, axes: Float64) -> Orbit | None:
         level = axes @ (to_eye[0] / distance[0])
     elevations = np.arcsin(np.clip((to_eye / distance[:, None]) @ axes[2], -1, 1))
     yaw = float(np.arctan2(level[1], level[0]))
-    pitch = float(np.clip(np.median(elevations) + np.deg2rad(6), np.deg2rad(4), np.deg2rad(55)))
-    return Orbit(_triple(focus), yaw, pitch, float(np.median(distance)) * 1.05)
+    pitch = float(np.clip(np.median(elevations) + np.deg2rad(12), np.deg2rad(8), np.deg2rad(55)))
+    return Orbit(_triple(focus), yaw, pitch, float(np.median(distance)) * 1.2)
 
 
 def _all_around_outside(scene: SceneInfo, cameras: list[Camera]) -> bool:

@@ -104,7 +104,7 @@ class Navigator:
     def pan(self, dx: float, dy: float, now: float) -> None:
         """Move with the pointer by (dx, dy) pixels at the target's depth; a photo that is looked through slides."""
         if self._through is not None:
-            self._offset = self._offset + (dx, dy)
+            self._offset = self._offset + np.array([dx, dy])
             return
         self._take_over(now)
         camera = self._free()

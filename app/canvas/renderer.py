@@ -25,8 +25,8 @@ from engine.api.camera import Camera
 from shaders import loader
 
 MARCH_BUDGET_S = 0.014  # of one frame while moving, and of one band while refining
-LEAST_SCALE = 0.22
-MOVING_STEP, STILL_STEP = 1.0, 0.6  # voxels
+LEAST_SCALE = 0.15
+MOVING_STEP, STILL_STEP = 1.25, 0.6  # voxels
 
 
 class Target:
@@ -59,6 +59,7 @@ class Renderer:
         self.photo_opacity = 0.0
         self.opacity = {"volume": 1.0, "points": 0.0, "frusta": 1.0, "grid": 1.0, "axes": 1.0}
         self.far = 10.0
+        self.focus = 1.0  # camera z of what is looked at
         self._grid = FloorGrid()
         self._axes = Axes()
         self._composite: Any = gl.gloo.Program(*loader.program("composite"))
@@ -162,9 +163,7 @@ class Renderer:
         self._band = 0.0
         self._outdated = False
 
-    def _timed(
-        self, target: Target, w: int, h: int, camera: Camera, step: float, band: tuple[float, float]
-    ) -> None:
+    def _timed(self, target: Target, w: int, h: int, camera: Camera, step: float, band: tuple[float, float]) -> None:
         gl.finish()
         begin = time.perf_counter()
         with target.sized(w, h):
@@ -200,7 +199,7 @@ class Renderer:
             if o["points"] > 0:
                 self.points.draw(camera, viewport, self.far, o["points"])
             if o["frusta"] > 0:
-                self.frusta.draw(camera, viewport, self.far, o["frusta"])
+                self.frusta.draw(camera, viewport, self.far, o["frusta"], self.focus)
         if self.photo_view is not None:
             self.photo.draw(photo_rect(self.photo_view, camera), camera.width, camera.height, self.photo_opacity)
         self.lines.draw(camera, viewport, self.far, on_top=True)

@@ -33,6 +33,7 @@ STILL_AFTER_S = 0.16
 FRAME_MS, REFINE_MS = 16, 24
 UPLOAD_S = 0.005
 POINT_RADIUS_PX = 7.0
+FAINT = 0.55  # of the distance to what is looked at, as in quads.frag
 
 Pos = tuple[float, float, float]
 
@@ -194,6 +195,7 @@ class SceneCanvas(QObject):
         if moving:
             self._changed_at = begin
         still = begin - self._changed_at > STILL_AFTER_S
+        renderer.focus = self.navigator.orbit.distance
         renderer.draw(self.camera(), self._viewport(), still=still)
         if moving or renderer.volume.busy:
             self._timer.start(FRAME_MS)
@@ -246,7 +248,8 @@ class SceneCanvas(QObject):
         best: int | None = None
         for i, quad in self._quads.items():
             px, depth = camera.project(quad)
-            if (depth > 0).all() and depth.mean() < limit and inside_quad(px, (x, y)):
+            near = depth.mean() < FAINT * self.navigator.orbit.distance  # drawn faintly: what is behind it is meant
+            if (depth > 0).all() and not near and depth.mean() < limit and inside_quad(px, (x, y)):
                 best, limit = i, float(depth.mean())
         return best
 

@@ -70,12 +70,14 @@ def draw_scene(
             raise ValueError(f"{name} has {len(array)} rows for {0 if volume is None else len(volume.index)} voxels")
     width, height = size
     camera = camera_for(scene, view, size)
+    looking_through = not (isinstance(view, str) and view in get_args(NamedView))
     renderer = Renderer(LOOKS[theme])
     show_scene(renderer, scene)
+    if not looking_through:
+        renderer.focus = named_view(scene, cast(NamedView, view), width / height).distance
     as_points = layer == "points" or volume is None
     show_points(renderer, scene, volume)
     renderer.opacity.update(volume=0.0 if as_points else 1.0, points=1.0 if as_points else 0.0, axes=0.0)
-    looking_through = not (isinstance(view, str) and view in get_args(NamedView))
     renderer.opacity["frusta"] = 0.0 if looking_through else 1.0
     order = {v.index: i for i, v in enumerate(scene.views)}
     renderer.frusta.set_photos({order[i]: rgb for i, rgb in photos.items() if i in order})

@@ -55,8 +55,10 @@ class BannerBar(QFrame):
         self.setVisible(banner is not None)
         if banner is None:
             return
-        self.text.setText(banner.text)
-        rest = banner.details.strip()
+        first, _, others = banner.details.strip().partition("\n")
+        rest = others if banner.text.strip() in first else banner.details.strip()
+        # the first line of the details also names the file
+        self.text.setText(first if others and banner.text.strip() in first else banner.text)
         self.details.setText(rest)
         has_more = bool(rest) and rest != banner.text.strip()
         self.more.setVisible(has_more)

@@ -20,6 +20,7 @@ class EmptyPage(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("emptyPage")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.title = QLabel("Open a capture")
         self.title.setObjectName("title")
         self.hint = QLabel("Drop a folder of posed photos here, then click any pixel to see where else it is.")

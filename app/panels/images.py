@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QStackedWidget, QToolButton, QVBoxLayout, QWidget
 
 from app import icons
@@ -22,6 +22,7 @@ class ImagesPanel(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("panel")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.modes = Segmented((("photo", "Photo"), ("features", "Features"), ("heat", "Heat")))
         self.modes.chosen.connect(self.mode_chosen)
         self.sort_button = _button("Best matches first  (S)")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from app import icons
 from app.state import Job
@@ -20,6 +20,8 @@ class JobRow(QWidget):
         self.title = QLabel()
         self.note = QLabel()
         self.note.setObjectName("muted")
+        for label in (self.title, self.note):  # long texts are cut rather than widening the dock
+            label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
         self.bar.setRange(0, 1000)
@@ -40,6 +42,7 @@ class JobRow(QWidget):
     def show_job(self, job: Job, theme: Theme) -> None:
         self.title.setText(job.title)
         self.note.setText(describe(job))
+        self.note.setToolTip(describe(job))
         self.stop.setIcon(icons.icon("cancel", theme))
         self.stop.setVisible(job.live)
         self.bar.setVisible(job.live)
@@ -87,6 +90,7 @@ class JobsPanel(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("panel")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self._theme: Theme = DARK
         self._jobs: tuple[Job, ...] = ()
         self.rows: dict[int, JobRow] = {}

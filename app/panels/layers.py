@@ -44,7 +44,7 @@ class LayerRow(QWidget):
         self.slider.setRange(0, 100)
         self.slider.setToolTip("Opacity")
         self.slider.setFixedWidth(92)
-        self.slider.valueChanged.connect(lambda v: self.opacity_moved.emit(v / 100))
+        self.slider.valueChanged.connect(self._moved)
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(GAP)
@@ -62,6 +62,9 @@ class LayerRow(QWidget):
         self.label.setEnabled(usable)
         self.slider.setEnabled(usable and layer.visible)
 
+    def _moved(self, value: int) -> None:
+        self.opacity_moved.emit(value / 100)
+
     def set_theme(self, theme: Theme) -> None:
         self.eye.setIcon(icons.icon(self._icon, theme))
 
@@ -76,6 +79,7 @@ class LayersPanel(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("panel")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         column = QVBoxLayout(self)
         column.setContentsMargins(PAD, GAP, PAD, PAD)
         column.setSpacing(GAP)
@@ -97,7 +101,7 @@ class LayersPanel(QWidget):
         self.threshold = QSlider(Qt.Orientation.Horizontal)
         self.threshold.setRange(0, 100)
         self.threshold.setToolTip("Show heat above this part of the range")
-        self.threshold.valueChanged.connect(lambda v: self.threshold_moved.emit(v / 100))
+        self.threshold.valueChanged.connect(self._threshold_changed)
         head.addWidget(title)
         head.addWidget(self.threshold, 1)
         column.addLayout(head)
@@ -118,6 +122,9 @@ class LayersPanel(QWidget):
         self.threshold.blockSignals(False)
         self.legend.show_range(view.bounds, view.threshold)
         self.cutaway.setChecked(view.cutaway)
+
+    def _threshold_changed(self, value: int) -> None:
+        self.threshold_moved.emit(value / 100)
 
     def set_theme(self, theme: Theme) -> None:
         self.legend.set_theme(theme)

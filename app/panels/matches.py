@@ -48,9 +48,12 @@ class MatchModel(QAbstractTableModel):
         column = index.column()
         if role == Qt.ItemDataRole.DisplayRole:
             error = "—" if row.error_px is None else f"{row.error_px:.0f} px"
-            return (f"{row.view}  {row.name.rsplit('/', 1)[-1]}", f"{row.score:.3f}", "●" if row.mutual else "○", error)[
-                column
-            ]
+            return (
+                f"{row.view}  {row.name.rsplit('/', 1)[-1]}",
+                f"{row.score:.3f}",
+                "●" if row.mutual else "○",
+                error,
+            )[column]
         if role == Qt.ItemDataRole.TextAlignmentRole:
             return _align(column)
         if role == Qt.ItemDataRole.ForegroundRole:
@@ -72,6 +75,7 @@ class MatchesPanel(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("panel")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.model = MatchModel()
         self.summary = QLabel()
         self.summary.setObjectName("muted")
@@ -88,13 +92,20 @@ class MatchesPanel(QWidget):
         header.setHighlightSections(False)
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-        self.table.clicked.connect(lambda i: self.view_chosen.emit(self.model.rows[i.row()].view))
-        self.table.doubleClicked.connect(lambda i: self.view_opened.emit(self.model.rows[i.row()].view))
+        self.table.clicked.connect(self._choose)
+        self.table.doubleClicked.connect(self._open)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
         column.addWidget(self.summary)
         column.addWidget(self.table, 1)
+        column.addStretch()
+
+    def _choose(self, index: QModelIndex) -> None:
+        self.view_chosen.emit(self.model.rows[index.row()].view)
+
+    def _open(self, index: QModelIndex) -> None:
+        self.view_opened.emit(self.model.rows[index.row()].view)
 
     def sizeHint(self) -> QSize:
         return QSize(360, 220)

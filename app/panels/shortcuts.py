@@ -17,6 +17,7 @@ class ShortcutSheet(QFrame):
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
+        self._window = parent
         self.setObjectName("sheet")
         row = QHBoxLayout(self)
         row.setContentsMargins(3 * PAD, 2 * PAD, 3 * PAD, 2 * PAD)
@@ -46,7 +47,7 @@ class ShortcutSheet(QFrame):
             self.raise_()
 
     def _centre(self) -> None:
-        parent = self.parentWidget()
+        parent = self._window
         self.adjustSize()
         self.move((parent.width() - self.width()) // 2, (parent.height() - self.height()) // 2)
 

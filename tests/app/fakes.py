@@ -77,8 +77,8 @@ def room_views(count: int = 16, width: int = 640, height: int = 480) -> tuple[Vi
     views: list[ViewInfo] = []
     for i in range(count):
         a = 2 * np.pi * i / count
-        eye = centre + [1.7 * np.cos(a), 1.3 * np.sin(a), 0.35]
-        target = centre - [1.2 * np.cos(a + 0.35), 1.0 * np.sin(a + 0.35), 0.6]
+        eye = centre + np.array([1.7 * np.cos(a), 1.3 * np.sin(a), 0.35])
+        target = centre - np.array([1.2 * np.cos(a + 0.35), 1.0 * np.sin(a + 0.35), 0.6])
         camera = look_at(eye, target, [0, 0, 1], fov_y=58, width=width, height=height)
         views.append(ViewInfo(i, f"frame_{i:03}.jpg", camera, i % 8 == 7, True))
     return tuple(views)
@@ -105,7 +105,11 @@ def cast_photo(camera: Camera, max_side: int = 256) -> np.ndarray:
         checker = (np.floor(p[:, 0] / 0.5) + np.floor(p[:, 1] / 0.5)) % 2
         floor = np.stack([150 + 25 * checker, 118 + 20 * checker, 86 + 16 * checker], axis=1)
         wall = np.stack(
-            [200 + 12 * np.sin(3 * p[:, 0] + p[:, 1]), np.full(len(p), 205.0), 196 + 14 * np.cos(2 * p[:, 2] + p[:, 1])],
+            [
+                200 + 12 * np.sin(3 * p[:, 0] + p[:, 1]),
+                np.full(len(p), 205.0),
+                196 + 14 * np.cos(2 * p[:, 2] + p[:, 1]),
+            ],
             axis=1,
         )
         rgb = np.where(((axis == 2) & (d[:, 2] < 0))[:, None], floor, wall)
@@ -187,7 +191,9 @@ class FakeEngine:
             case OpenCapture():
                 self.reply(CaptureOpened(id=request.id, scene=self.scene))
             case LoadPhoto():
-                self.reply(PhotoLoaded(id=request.id, view=request.view, rgb=self.photo(request.view, request.max_side)))
+                self.reply(
+                    PhotoLoaded(id=request.id, view=request.view, rgb=self.photo(request.view, request.max_side))
+                )
             case FitGrid():
                 self._fit(request)
             case EncodeViews():
@@ -202,7 +208,7 @@ class FakeEngine:
     def photo(self, view: int, max_side: int) -> np.ndarray:
         key = (view, max_side)
         if key not in self._photos:
-            self._photos[key] = cast_photo(self.scene.views[view].camera, min(max_side, 640))
+            self._photos[key] = cast_photo(self.scene.views[view].camera, 640 if max_side > 256 else 128)
         return self._photos[key]
 
     def _fit(self, request: FitGrid) -> None:
@@ -221,7 +227,13 @@ class FakeEngine:
             self.reply(ViewFeatures(id=request.id, encoder=request.encoder, view=v.index, rgb=self._pca(v.camera)))
             self.reply(
                 JobProgress(
-                    id=request.id, title=title, done=v.index + 1, total=n, unit="photos", rate=9.5, eta=(n - v.index) / 9.5
+                    id=request.id,
+                    title=title,
+                    done=v.index + 1,
+                    total=n,
+                    unit="photos",
+                    rate=9.5,
+                    eta=(n - v.index) / 9.5,
                 )
             )
         if self.jobs_end:

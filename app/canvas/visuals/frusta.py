@@ -18,10 +18,11 @@ Float64 = NDArray[np.float64]
 Rgba = tuple[float, float, float, float]
 TILE_H, TILE_W = 96, 128
 COLUMNS = 16
+_TRIANGLES = np.array([0, 1, 2, 0, 2, 3], np.uint32)
 
 
 def image_plane_w(camera: Camera, depth: float) -> Float64:
-    """(4, 3) world corners of the image plane at camera z = ``depth``: top left, top right, bottom right, bottom left."""
+    """(4, 3) world corners of the image plane at camera z = ``depth``, clockwise from the top left."""
     w, h = camera.width, camera.height
     corners = np.array([[0, 0], [w, 0], [w, h], [0, h]], np.float64)
     return camera.unproject(corners, np.full(4, depth))
@@ -34,7 +35,7 @@ def frustum_depth(cameras: Sequence[Camera], extent: float) -> float:
     eyes = np.array([c.centre_w for c in cameras])
     gap = np.linalg.norm(eyes[:, None] - eyes[None], axis=2)
     np.fill_diagonal(gap, np.inf)
-    return float(np.clip(0.8 * np.median(gap.min(axis=1)), 0.02 * extent, 0.08 * extent))
+    return float(np.clip(0.6 * np.median(gap.min(axis=1)), 0.02 * extent, 0.06 * extent))
 
 
 class FrustaVisual:
@@ -73,8 +74,7 @@ class FrustaVisual:
         p["a_uv"] = gl.gloo.VertexBuffer(uv.reshape(-1, 2).astype(np.float32))
         p["u_atlas"] = self._atlas
         self._set_loaded()
-        index = np.arange(n, dtype=np.uint32)[:, None] * 4 + np.array([0, 1, 2, 0, 2, 3], np.uint32)
-        self._index = gl.gloo.IndexBuffer(index.ravel().astype(np.uint32))
+        self._index = gl.gloo.IndexBuffer(np.zeros(n * len(_TRIANGLES), np.uint32))
 
     def set_photos(self, photos: Mapping[int, NDArray[np.uint8]]) -> None:
         """Put (h, w, 3) uint8 photos into the atlas, by position in the list of cameras."""
@@ -102,23 +102,30 @@ class FrustaVisual:
             start.append(np.concatenate([eye, q]))
             end.append(np.concatenate([q, np.roll(q, -1, axis=0)]))
             colour[i] = others.get(i, rgba)
-            width[i] = 2.4 if i in wide else 1.0
+            width[i] = 1.7 if i in wide else 1.0
         self._lines.set_data(
             np.concatenate(start), np.concatenate(end), np.repeat(colour, 8, axis=0), np.repeat(width, 8)
         )
 
-    def draw(self, camera: Camera, viewport: Viewport, far: float, opacity: float) -> None:
+    def draw(self, camera: Camera, viewport: Viewport, far: float, opacity: float, focus: float) -> None:
+        """``focus``: camera z of what is looked at; photos well in front of it are drawn faintly."""
         if self._index is None:
             return
         p = self._program
+        p["u_focus"] = focus
         p["u_clip"] = clip_matrix(camera).T
         p["u_far"] = far
         p["u_opacity"] = opacity
         gl.gloo.set_state(
-            blend=True, blend_func=("src_alpha", "one_minus_src_alpha"), depth_test=True, cull_face=False
-        )
+            blend=True, blend_func=("src_alpha", "one_minus_src_alpha"), depth_test=True, cull_face=False,
+            depth_mask=False,
+        )  # fmt: skip
+        # back to front, for faint photos let others shine through
+        order = np.argsort([-float(camera.forward_w @ c.centre_w) for c in self._cameras]).astype(np.uint32)
+        self._index.set_data((order[:, None] * 4 + _TRIANGLES).ravel())
         p.draw("triangles", self._index)
-        self._lines.draw(camera, viewport, far, opacity)
+        gl.gloo.set_depth_mask(True)
+        self._lines.draw(camera, viewport, far, opacity, focus=focus)
 
     def _set_loaded(self) -> None:
         self._program["a_loaded"] = gl.gloo.VertexBuffer(np.repeat(self._loaded, 4))

@@ -33,6 +33,7 @@ class FloorGrid:
         axes = basis(up_w)
         corners = np.array(np.meshgrid(*bounds_w.T)).reshape(3, -1).T @ axes.T
         lo, hi = corners.min(axis=0), corners.max(axis=0)
+        lo[2] -= 0.02 * float(np.linalg.norm(hi - lo))  # clear of the scene's own floor
         reach = float((hi - lo)[:2].max())
         step = 10 ** np.floor(np.log10(max(reach, 1e-9) / 4))
         step = float(step * (5 if reach / step > 40 else 2 if reach / step > 16 else 1))
@@ -68,8 +69,6 @@ class Axes:
 
     def draw(self, camera: Camera, ratio: float) -> None:
         """Draw into the current viewport, which should be square."""
-        small = look_at(
-            -4.2 * camera.forward_w, [0, 0, 0], -camera.c2w[:3, 1], fov_y=32, width=AXES_PX, height=AXES_PX
-        )
+        small = look_at(-4.2 * camera.forward_w, [0, 0, 0], -camera.c2w[:3, 1], fov_y=32, width=AXES_PX, height=AXES_PX)
         side = round(AXES_PX * ratio)
         self._lines.draw(small, Viewport(side, side, ratio), 10.0, on_top=True)

@@ -43,8 +43,16 @@ class SegmentsVisual:
         self._index = gl.gloo.IndexBuffer(index.astype(np.uint32))
 
     def draw(
-        self, camera: Camera, viewport: Viewport, far: float, opacity: float = 1.0, *, on_top: bool = False
+        self,
+        camera: Camera,
+        viewport: Viewport,
+        far: float,
+        opacity: float = 1.0,
+        *,
+        on_top: bool = False,
+        focus: float = 0.0,
     ) -> None:
+        """``on_top``: never hidden. ``focus``: lines well in front of this camera z are faint (0: none are)."""
         if self._index is None:
             return
         p = self._program
@@ -54,6 +62,7 @@ class SegmentsVisual:
         p["u_viewport_px"] = (float(viewport.width), float(viewport.height))
         p["u_pixel_ratio"] = viewport.ratio
         p["u_opacity"] = opacity
+        p["u_focus"] = focus
         gl.gloo.set_state(
             blend=True, blend_func=("src_alpha", "one_minus_src_alpha"), depth_test=not on_top, depth_mask=False
         )

@@ -43,10 +43,8 @@ class VolumeVisual:
         self.heat_on = False
         self.revision = 0  # grows whenever what is drawn changes
         self.urgent = False  # whether the last change is one that the user waits for
-        for name, value in {
-            "u_opacity": 1.0, "u_cutaway": 1.0, "u_heat_on": 0.0, "u_heat_opacity": 1.0, "u_threshold": 0.4, "u_dim": 1.0,
-        }.items():  # fmt: skip
-            self._program[name] = value
+        self._program["u_heat_on"] = 0.0
+        self.set_uniforms(opacity=1.0, cutaway=1.0, heat_opacity=1.0, threshold=0.4, dim=1.0)
 
     @property
     def ready(self) -> bool:
