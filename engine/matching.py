@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from engine.api.errors import QueryError
 from engine.api.messages import HoverQuery, MatchQuery, MatchReply, PixelSource, PointSource, ViewMatch
 from engine.api.scene import Float32
-from engine.march import surface_points, visible
+from engine.march import surface_along, surface_points, unblocked, visible
 from engine.queries.bank import Best
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def answer(scene: SceneState, features: ViewFeatureSet, request: MatchQuery) -> 
         version=None if voxel_heat is None else scene.version,
         voxel_heat=voxel_heat,
         view_heat=heat,
-        matches=tuple(_match(scene, b, m, pos_w) for b, m in zip(best, mutual, strict=True)),
+        matches=_matches(scene, best, mutual, pos_w),
         milliseconds=(time.perf_counter() - start) * 1e3,
         hover=isinstance(request, HoverQuery),
     )
@@ -128,17 +128,35 @@ def _mutual_in_scene(scene: SceneState, features: ViewFeatureSet, best: list[Bes
     return [bool(a <= MUTUAL_EXTENT * extent) for a in away]
 
 
-def _match(scene: SceneState, best: Best, mutual: bool, source_w: Triple | None) -> ViewMatch:
-    camera = scene.capture.views[best.view].camera
-    x, y = best.rel[0] * camera.width, best.rel[1] * camera.height
-    return ViewMatch(
-        view=best.view,
-        x=x,
-        y=y,
-        score=best.score,
-        mutual=mutual,
-        pos_w=_surface(scene, best.view, x, y),
-        true_px=_true_px(scene, best.view, source_w),
+def _matches(scene: SceneState, best: list[Best], mutual: list[bool], source_w: Triple | None) -> tuple[ViewMatch, ...]:
+    """Pixels, scene points and the true reprojections of all matches, in one pass over the views."""
+    if not best:
+        return ()
+    cameras = scene.cameras
+    views = np.array([b.view for b in best])
+    px = np.array([b.rel for b in best]) * cameras.size[views]
+    pos_w: list[Triple | None] = [None] * len(best)
+    true: dict[int, tuple[float, float]] = {}
+    if scene.grid is not None:
+        found, _ = surface_along(scene.grid, *cameras.rays(views, px))
+        pos_w = [_triple(p) if np.isfinite(p).all() else None for p in found]
+        if source_w is not None:
+            point = np.array(source_w, dtype=np.float64)
+            projected, inside = cameras.project(point)
+            seen = np.flatnonzero(inside)
+            reached = unblocked(scene.grid, cameras.centre_w[seen], np.broadcast_to(point, (len(seen), 3)))
+            true = {int(v): (float(projected[v, 0]), float(projected[v, 1])) for v in seen[reached]}
+    return tuple(
+        ViewMatch(
+            view=b.view,
+            x=float(x),
+            y=float(y),
+            score=b.score,
+            mutual=m,
+            pos_w=p,
+            true_px=true.get(b.view),
+        )
+        for b, (x, y), m, p in zip(best, px, mutual, pos_w, strict=True)
     )
 
 
@@ -147,17 +165,6 @@ def _surface(scene: SceneState, view: int, x: float, y: float) -> Triple | None:
         return None
     pos_w, _ = surface_points(scene.grid, scene.capture.views[view].camera, np.array([[x, y]]))
     return _triple(pos_w[0]) if np.isfinite(pos_w).all() else None
-
-
-def _true_px(scene: SceneState, view: int, pos_w: Triple | None) -> tuple[float, float] | None:
-    if pos_w is None or scene.grid is None:
-        return None
-    camera = scene.capture.views[view].camera
-    point = np.array([pos_w], dtype=np.float64)
-    if not visible(scene.grid, camera, point)[0]:
-        return None
-    px, _ = camera.project(point)
-    return float(px[0, 0]), float(px[0, 1])
 
 
 def _triple(p: NDArray[np.float64]) -> Triple:

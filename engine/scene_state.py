@@ -27,6 +27,7 @@ from engine.api.messages import (
     VolumeUpdated,
     VoxelFeatures,
 )
+from engine.camera_stack import CameraStack
 from engine.results import ResultStore
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class SceneState:
         self.version = 0
         self.features: ViewFeatureSet | None = None
         self.lifted: LiftedOn | None = None
+        self.cameras = CameraStack([v.camera for v in capture.views])
         self.fit_voxels: int | None = None
         self.fit_reference = False
         self.ship = False

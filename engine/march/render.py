@@ -86,9 +86,15 @@ def surface_points(
 
     ``pos_w`` is NaN where the ray's opacity stays below one half. Shells do not count.
     """
-    origin, direction = camera.rays(np.asarray(pos_px, dtype=np.float64).reshape(-1, 2))
-    half, left = _march_rays(grid, origin, direction, np.full(len(direction), FAR, np.float32))
-    pos_w = origin + direction * (half * grid.spec.voxel)[:, None]
+    return surface_along(grid, *camera.rays(np.asarray(pos_px, dtype=np.float64).reshape(-1, 2)))
+
+
+def surface_along(
+    grid: RadianceGrid, origin_w: NDArray[np.float64], direction_w: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    """As ``surface_points`` for any rays: origins (N, 3) and unit directions (N, 3)."""
+    half, left = _march_rays(grid, origin_w, direction_w, np.full(len(direction_w), FAR, np.float32))
+    pos_w = origin_w + direction_w * (half * grid.spec.voxel)[:, None]
     pos_w[half == 0] = np.nan
     return pos_w, np.float32(1) - left
 
@@ -98,13 +104,20 @@ def visible(grid: RadianceGrid, camera: Camera, pos_w: ArrayLike) -> NDArray[np.
     p = np.asarray(pos_w, dtype=np.float64).reshape(-1, 3)
     px, z = camera.project(p)
     seen = (z > 0) & camera.contains(np.nan_to_num(px, nan=-1.0))
-    ray = p[seen] - camera.centre_w
+    seen[seen] = unblocked(grid, np.broadcast_to(camera.centre_w, p[seen].shape), p[seen])
+    return seen
+
+
+def unblocked(
+    grid: RadianceGrid, origin_w: NDArray[np.float64], pos_w: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Whether more than half of the light of points (N, 3) reaches the origins (N, 3), a little before the points."""
+    ray = pos_w - origin_w
     distance = np.linalg.norm(ray, axis=1)
     direction = ray / np.maximum(distance, 1e-12)[:, None]
     t_end = np.maximum(distance / grid.spec.voxel - VISIBLE_MARGIN, 0).astype(np.float32)
-    _half, left = _march_rays(grid, np.broadcast_to(camera.centre_w, ray.shape), direction, t_end)
-    seen[seen] = left > 0.5
-    return seen
+    _half, left = _march_rays(grid, origin_w, direction, t_end)
+    return left > 0.5
 
 
 def _march_rays(
