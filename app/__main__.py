@@ -105,13 +105,20 @@ def clicks(command: BenchClicks) -> dict[str, Any]:
     from app.display import virtual_display
 
     with virtual_display(), tempfile.TemporaryDirectory() as folder:
+        from PySide6.QtWidgets import QApplication
+
         from app.bench_clicks import bench_clicks
         from app.settings import Settings
 
         share_the_interpreter()
         engine = make_engine(command, spare_core=True)
         settings = Settings(Path(folder) / "window.ini")
-        return bench_clicks(engine, settings, command.capture, command.clicks, command.seed)
+        try:
+            return bench_clicks(engine, settings, command.capture, command.clicks, command.seed)
+        finally:
+            app = QApplication.instance()
+            if app is not None:
+                app.shutdown()  # before the virtual display goes
 
 
 def main(argv: Sequence[str] | None = None) -> int:
