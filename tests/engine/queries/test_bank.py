@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.queries.bank import MUTUAL_RADIUS, FeatureBank, peak, sample_bilinear
+from engine.queries.bank import MUTUAL_RADIUS, FeatureBank, peak, sample_bilinear, sample_many
 
 
 def unit_maps(seed: int, shapes: list[tuple[int, int]], dim: int = 16) -> list[np.ndarray]:
@@ -104,3 +104,12 @@ def test_misfits_are_refused() -> None:
         bank.add_view(0, np.zeros((2, 2, 4), np.float32))
     with pytest.raises(ValueError, match="does not fit"):
         bank.add_view(1, np.zeros((2, 2, 5), np.float32))
+
+
+@given(st.integers(0, 100), st.integers(1, 6), st.integers(1, 6))
+def test_many_samples_are_single_samples(seed: int, h: int, w: int) -> None:
+    (features,) = unit_maps(seed, [(h, w)], dim=4)
+    rel = np.random.default_rng(seed).uniform(-0.1, 1.1, (20, 2))
+    many = sample_many(features, rel)
+    for one, at in zip(many, rel, strict=True):
+        np.testing.assert_allclose(one, sample_bilinear(features, (at[0], at[1])), atol=1e-6)
