@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from engine.api.errors import CaptureError
 from engine.api.scene import PointCloud
-from engine.captures.colmap_audit import check_binary_model
+from engine.captures.colmap_audit import check_binary_model, check_plain_files
 from engine.captures.files import inside, is_dir, is_file, printable
 from engine.captures.frames import Contents, FrameCollector, Intrinsics
 from engine.captures.lens import BrownLens, FisheyeLens, Lens
@@ -93,6 +93,7 @@ def read(model: Path, frames: FrameCollector) -> Contents:
         CaptureError: a file is damaged, or they contradict each other.
     """
     suffix = ".bin" if is_file(model / "cameras.bin") and is_file(model / "images.bin") else ".txt"
+    check_plain_files(model)
     if suffix == ".bin":
         check_binary_model(model, _parameter_counts())
     try:

@@ -75,6 +75,21 @@ def _frame(c: _Cursor) -> None:
     c.skip((SENSOR + 8) * c.take("<I"))
 
 
+RECORDS: dict[str, Callable[[_Cursor], None]] = {"images": _image, "points3D": _point, "rigs": _rig, "frames": _frame}
+
+
+def check_plain_files(folder: Path) -> None:
+    """Refuse folders, pipes and devices where COLMAP expects files: opening a pipe would wait for ever.
+
+    Raises:
+        CaptureError: names the entry.
+    """
+    for name in ("cameras", *RECORDS):
+        for path in (folder / f"{name}.bin", folder / f"{name}.txt"):
+            if path.exists() and not path.is_file():
+                raise CaptureError("is not a file", path=path, expected="a file of a COLMAP model")
+
+
 def check_binary_model(folder: Path, models: dict[int, int]) -> None:
     """Check every .bin of a COLMAP model.
 
@@ -85,15 +100,9 @@ def check_binary_model(folder: Path, models: dict[int, int]) -> None:
     Raises:
         CaptureError: a file is cut short, goes on beyond its records, or names an unknown camera model.
     """
-    walks: dict[str, Callable[[_Cursor], None]] = {
-        "cameras.bin": lambda c: _camera(c, models),
-        "images.bin": _image,
-        "points3D.bin": _point,
-        "rigs.bin": _rig,
-        "frames.bin": _frame,
-    }
-    for name, record in walks.items():
-        path = folder / name
+    records = {"cameras": lambda c: _camera(c, models), **RECORDS}
+    for name, record in records.items():
+        path = folder / f"{name}.bin"
         if path.is_file():
             try:
                 _walk(path, record)

@@ -77,7 +77,7 @@ def _read_folder(path: Path, frames: FrameCollector) -> Contents:
         entries = sorted(p.name + ("/" if is_dir(p) else "") for p in path.iterdir() if not p.name.startswith("."))
     except OSError as e:
         raise CaptureError("the folder cannot be listed", path=path, found=str(e)) from e
-    shapes = [path / name for name in entries if Path(name).suffix.lower() in geometry.SUFFIXES]
+    shapes = [p for n in entries if Path(n).suffix.lower() in geometry.SUFFIXES and is_file(p := path / n)]
     if len(shapes) == 1:
         return geometry.read(shapes[0])
     more = f" and {len(entries) - 8} more" if len(entries) > 8 else ""

@@ -170,8 +170,8 @@ def _depth(root: Path, frame: Mapping[str, Any], frames: FrameCollector) -> Dept
     try:
         stated = next((u for key in UNIT_KEYS if (u := number(frame, key)) is not None), None)
         scale = number(frame, "applied_scale")
-        if (stated is not None and stated <= 0) or (scale is not None and scale <= 0):
-            raise ValueError("the unit is not positive")
+        if not all(u is None or 1e-9 < u < 1e6 for u in (stated, scale)):
+            raise ValueError("the unit is not a unit of length")
     except ValueError as e:
         frames.notes.count(f"depth images ignored, {e}", str(path.name))
         return None

@@ -8,6 +8,7 @@ the first pixel's centre, so half a pixel is added to their principal point.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -76,7 +77,8 @@ def find_layout(root: Path) -> Layout | None:
         return None
     # Entries of a trajectory follow the photos in order.
     entries = _trajectory(log)
-    poses = {i: (lambda m=m: m) for i, m in zip(sorted(colour), entries, strict=False)}
+    numbers = itertools.chain(sorted(colour), itertools.count(max(colour) + 1))
+    poses = {i: (lambda m=m: m) for i, m in zip(numbers, entries, strict=False)}
     return Layout(colour, depth, poses, (log,))
 
 
@@ -87,6 +89,8 @@ def read(root: Path, layout: Layout, frames: FrameCollector) -> Contents:
         CaptureError: there are no readable intrinsics.
     """
     path, intrinsics = _intrinsics(root)
+    for i in sorted(layout.poses.keys() - layout.colour.keys()):
+        frames.notes.count("frames skipped, the photo is missing", f"frame {i}")
     for i, photo in sorted(layout.colour.items()):
         name = photo.relative_to(root).as_posix()
         if i not in layout.poses:
@@ -98,6 +102,8 @@ def read(root: Path, layout: Layout, frames: FrameCollector) -> Contents:
             frames.notes.count("frames skipped, the pose is not a matrix of numbers", name)
             continue
         depth = layout.depth.get(i)
+        if depth is None and layout.depth:
+            frames.notes.count("frames have no depth image", name)
         frames.add(
             name,
             photo,

@@ -128,7 +128,8 @@ def _byte_cases() -> Iterator[tuple[str, str, Damage]]:
     for base, victims in VICTIMS.items():
         for victim in victims:
             for how in BYTE_DAMAGE:
-                # One split of two may be taken away, one missing depth image may not: it is counted.
+                if victim == "transforms_test.json" and how in ("deleted", "folder", "pipe"):
+                    continue  # a capture of the other split is whole
                 yield (
                     f"{base}-{victim}-{how}",
                     base,
