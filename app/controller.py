@@ -267,10 +267,12 @@ class Controller:
                 self.store.update(
                     volume=reply.volume, psnr=reply.psnr or self.state.psnr, fit_seconds=reply.seconds,
                 )  # fmt: skip
+                self._ask_again()
             case ViewFeatures():
                 self.store.update(view_features=with_item(self.state.view_features, reply.view, reply))
             case VoxelFeatures():
                 self.store.update(voxel_features=reply)
+                self._ask_again()
             case MatchReply():
                 self._answered(reply)
             case JobProgress():
@@ -301,8 +303,9 @@ class Controller:
         self._loader.open([v.index for v in scene.views])
         banner = None
         if scene.warnings:
-            more = f" (and {len(scene.warnings) - 1} more)" if len(scene.warnings) > 1 else ""
-            banner = Banner(scene.warnings[0] + more, "\n".join(scene.warnings), error=False)
+            first, *others = scene.warnings
+            more = f" (and {len(others)} more)" if others else ""
+            banner = Banner(first + more, "\n".join(scene.warnings), error=False)
         self.store.update(**{**_fresh(), "scene": scene, "banner": banner})
         if self._on_opened is not None:
             self._on_opened(scene.path)
@@ -353,9 +356,7 @@ class Controller:
         if not jobs[at].live and changes.get("status") == "running":
             return  # progress that was overtaken by the end
         jobs[at] = replace(jobs[at], **changes)
-        live = [j for j in jobs if j.live]
-        over = [j for j in jobs if not j.live]
-        self.store.update(jobs=tuple(over[-(KEPT_JOBS - len(live)) :] + live) if len(jobs) > KEPT_JOBS else tuple(jobs))
+        self.store.update(jobs=_newest(jobs))
 
     def _start(self, request: FitGrid | EncodeViews) -> None:
         if self.state.scene is None:
@@ -370,6 +371,14 @@ class Controller:
         self._outbox.forget_hover()
         self.store.update(query=Query(request.id, source, False, pos_w), pinned=None, hover=None, preview=None)
         self._outbox.send(request)
+
+    def _ask_again(self) -> None:
+        """The pinned answer's heat is of an older volume or of fewer features."""
+        query = self.state.query
+        if query is not None and self.state.pinned is not None:
+            request = MatchQuery(source=query.source)
+            self.store.update(query=replace(query, id=request.id, again=True))
+            self._outbox.send(request)
 
     def _peek(self, source: PixelSource | PointSource, pos_w: Pos | None) -> None:
         request = HoverQuery(source=source)
@@ -392,6 +401,14 @@ class Controller:
             if part != getattr(old, f.name):
                 for view in self._views:
                     view.show_part(f.name, part, new)
+
+
+def _newest(jobs: list[Job]) -> tuple[Job, ...]:
+    """All live jobs, and as many finished ones as there is room for."""
+    live = sum(j.live for j in jobs)
+    too_many = max(0, len(jobs) - max(KEPT_JOBS, live))
+    over = [j.id for j in jobs if not j.live][:too_many]
+    return tuple(j for j in jobs if j.id not in over)
 
 
 def _fresh() -> dict[str, Any]:

@@ -46,7 +46,7 @@ class Settings:
     @property
     def recent(self) -> tuple[str, ...]:
         """Captures opened before, newest first; those that are gone are left out."""
-        value = cast(object, self._store.value("recent", []))
+        value = self._store.value("recent", [])
         # a list of one comes back as a string from an INI file
         paths = [value] if isinstance(value, str) else cast("list[object]", value) if isinstance(value, list) else []
         return tuple(str(p) for p in paths if Path(str(p)).exists())[:KEPT_RECENT]

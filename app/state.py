@@ -52,12 +52,17 @@ class Job:
 
 @dataclass(frozen=True)
 class Query:
-    """A click or hover that has been sent; ``pos_w`` where it lies in the scene, as far as the window can tell."""
+    """A click or hover that has been sent.
+
+    ``pos_w``: where it lies in the scene, as far as the window can tell. ``again``: the same question about a newer
+    volume; the answer to the older one stays until it is answered.
+    """
 
     id: int
     source: PixelSource | PointSource
     hover: bool
     pos_w: tuple[float, float, float] | None
+    again: bool = False
 
 
 @dataclass(frozen=True, eq=False)

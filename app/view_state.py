@@ -288,7 +288,7 @@ def _mutual(answer: Answer | None) -> frozenset[int]:
 def _matches(state: AppState, answer: Answer | None) -> MatchesView:
     query = state.hover if state.preview is not None else (state.query or state.hover)
     layer = state.layers["matches"]
-    pending = query is not None and (answer is None or answer.reply.id != query.id)
+    pending = query is not None and (answer is None or (answer.reply.id != query.id and not query.again))
     if pending and query is not None:
         return MatchesView(query.pos_w, True, (), layer.visible)
     if answer is None:

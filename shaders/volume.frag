@@ -7,10 +7,14 @@
 varying vec2 v_uv;
 
 uniform sampler3D u_colour; // rgb * a, a
+uniform sampler3D u_cells;  // per coarse cell: side it was seen from * 0.5 + 0.5; distance to the nearest occupied / 255
+#ifdef HEAT
 uniform sampler3D u_heat;   // (heat * occupied, occupied)
-uniform sampler3D u_facing; // mean direction towards the cameras * 0.5 + 0.5, per coarse cell
-uniform sampler3D u_skip;   // Chebyshev distance to the nearest occupied coarse cell / 255
 uniform sampler2D u_map;    // colour map of heat
+uniform float u_heat_opacity;
+uniform float u_threshold;
+uniform float u_dim;        // how much what is not hot steps back
+#endif
 
 uniform vec3 u_eye_v;
 uniform mat3 u_ray_v;     // (u, v, 1), v down, to a direction of unit camera z
@@ -20,10 +24,6 @@ uniform float u_cell;     // voxels along a coarse cell's edge
 uniform float u_step;     // voxels
 uniform float u_opacity;
 uniform float u_cutaway;  // 1: hide surfaces that no camera sees from this side
-uniform float u_heat_on;
-uniform float u_heat_opacity;
-uniform float u_threshold;
-uniform float u_dim;      // how much what is not hot steps back
 
 float hash(vec2 p) { return fract(52.9829189 * fract(dot(p, vec2(0.06711056, 0.00583715)))); }
 
@@ -50,46 +50,45 @@ void main()
     float light = 1.0;
     float depth = 0.0;
     t += dt * hash(gl_FragCoord.xy);
-    for (int i = 0; i < MAX_STEPS; i++)
+    for (int i = 0; i < MAX_SAMPLES; i++)
     {
-        if (t >= t_end)
-            break;
-        vec3 p = o + d * t;
-        float leap = floor(texture3D(u_skip, (floor(p / u_cell) + 0.5).zyx / u_coarse_dims.zyx).r * 255.0 + 0.5);
-        if (leap > 0.5)
+        // Leaps have a loop of their own: software GL runs both sides of a branch, but leaves a loop when all are done.
+        vec4 cell;
+        vec3 p;
+        float sight = 1.0;
+        for (int j = 0; j < MAX_LEAPS; j++)
         {
-            vec3 cell = floor(p / u_cell);
-            vec3 edge = (cell + mix(vec3(1.0 - leap), vec3(leap), ahead)) * u_cell;
+            p = o + d * t;
+            vec3 at = floor(p / u_cell);
+            cell = texture3D(u_cells, (at + 0.5).zyx / u_coarse_dims.zyx);
+            float leap = floor(cell.a * 255.0 + 0.5);
+            sight = smoothstep(-0.22, -0.04, dot(cell.xyz * 2.0 - 1.0, to_eye)) + 1.0 - u_cutaway;
+            leap = sight <= 0.0 ? max(leap, 1.0) : leap;
+            if (leap < 0.5 || t >= t_end)
+                break;
+            vec3 edge = (at + mix(vec3(1.0 - leap), vec3(leap), ahead)) * u_cell;
             vec3 t_edge = (edge - o) * inv;
             t = max(t, min(min(t_edge.x, t_edge.y), t_edge.z)) + nudge;
-            continue;
         }
+        if (t >= t_end)
+            break;
         vec3 at = p.zyx / u_dims.zyx;
         vec4 s = texture3D(u_colour, at);
-        if (s.a > 0.01)
-        {
-            float a = 1.0 - pow(max(1.0 - s.a, 1e-4), u_step);
-            if (u_cutaway > 0.5)
-            {
-                vec3 facing = texture3D(u_facing, (p / u_cell).zyx / u_coarse_dims.zyx).xyz * 2.0 - 1.0;
-                a *= smoothstep(-0.22, -0.04, dot(facing, to_eye));
-            }
-            vec3 c = s.rgb / s.a;
-            if (u_heat_on > 0.5)
-            {
-                vec2 h2 = texture3D(u_heat, at).ra;
-                float h = h2.x / max(h2.y, 0.02);
-                float hot = smoothstep(u_threshold, min(u_threshold + 0.18, 1.0), h) * u_heat_opacity;
-                float grey = dot(c, vec3(0.299, 0.587, 0.114));
-                c = mix(mix(c, vec3(grey), 0.45 * u_dim) * (1.0 - 0.32 * u_dim), texture2D(u_map, vec2(h, 0.5)).rgb, hot);
-            }
-            rgb += light * a * c;
-            light *= 1.0 - a;
-            if (depth == 0.0 && light < 0.5)
-                depth = t;
-            if (light < 0.015)
-                break;
-        }
+        float a = (1.0 - pow(max(1.0 - s.a, 1e-4), u_step)) * min(sight, 1.0);
+        vec3 c = s.rgb / max(s.a, 0.004);
+#ifdef HEAT
+        vec2 h2 = texture3D(u_heat, at).ra;
+        float h = h2.x / max(h2.y, 0.02);
+        float hot = smoothstep(u_threshold, min(u_threshold + 0.18, 1.0), h) * u_heat_opacity;
+        float grey = dot(c, vec3(0.299, 0.587, 0.114));
+        c = mix(mix(c, vec3(grey), 0.45 * u_dim) * (1.0 - 0.32 * u_dim), texture2D(u_map, vec2(h, 0.5)).rgb, hot);
+#endif
+        rgb += light * a * c;
+        light *= 1.0 - a;
+        if (depth == 0.0 && light < 0.5)
+            depth = t;
+        if (light < 0.015)
+            break;
         t += dt;
     }
     float shown = (1.0 - light) * u_opacity;

@@ -5,8 +5,9 @@ Axis order is (x, y, z) in memory, so a texture made of it has x as depth and z 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +17,15 @@ from engine.api.scene import Volume
 
 UInt8 = NDArray[np.uint8]
 Float32 = NDArray[np.float32]
+T = TypeVar("T")
+Steps = Generator[None, None, T]
+"""Work done bit by bit: each step takes a few milliseconds; the result comes at the end."""
+
 CELL = 4  # voxels along a coarse cell's edge
 SLAB_BYTES = 3 << 20  # what one step scatters and uploads: about 2 ms
 FARTHEST = 24  # coarse cells; leaps longer than this gain nothing
-FACING_CAMERAS = 24
+FACING_CAMERAS = 12
+EIGEN_CHUNK = 4000  # cells; about 5 ms
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,10 +94,10 @@ def premultiplied(rgb: UInt8, alpha: UInt8) -> UInt8:
     return np.concatenate([((rgb * a + 127) // 255).astype(np.uint8), alpha[:, None]], axis=1)
 
 
-def leaps(box: Box) -> UInt8:
+def leaps(box: Box) -> Steps[UInt8]:
     """Chebyshev distance, in coarse cells, from each coarse cell to the nearest one that a ray must sample.
 
-    A cell counts as occupied when an active voxel lies in it or one voxel away, where interpolation reaches.
+    Gives way now and then. A cell counts as occupied when an active voxel lies in it or one voxel away, where interpolation reaches.
     """
     dx, dy, dz = box.dims
     x, rest = np.divmod(box.flat, dy * dz)
@@ -106,6 +112,7 @@ def leaps(box: Box) -> UInt8:
     distance = np.where(occupied, 0, FARTHEST).astype(np.uint8)
     reached = occupied
     for k in range(1, FARTHEST):
+        yield
         grown = grow(reached)
         distance[grown & ~reached] = k
         if np.array_equal(grown, reached):
@@ -127,13 +134,13 @@ def grow(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return mask
 
 
-def facing(box: Box, cameras: Sequence[Camera]) -> Float32:
+def facing(box: Box, cameras: Sequence[Camera]) -> Steps[Float32]:
     """The side from which each occupied coarse cell was seen: a direction, long where that side is certain.
 
     (cx, cy, cz, 3) float32. It is the mean unit direction towards the cameras that have the cell in view (all, if none
     has), turned to the surface's normal where the voxels about it lie in a plane: a wall that was seen from above and
     within still faces level. Short where cameras are all around. Surfaces may be hidden from the other side, which
-    opens a closed room to a look from outside.
+    opens a closed room to a look from outside. Gives way now and then.
     """
     out = np.zeros((*box.coarse_dims, 3), np.float32)
     if not cameras or len(box.flat) == 0:
@@ -143,8 +150,9 @@ def facing(box: Box, cameras: Sequence[Camera]) -> Float32:
     occupied[tuple(cell.T)] = True
     where = np.argwhere(grow(occupied))  # interpolation between cells reaches one further
     pos_w = box.lo_w + (where + 0.5) * CELL * box.voxel
-    toward = _mean_direction(pos_w, cameras[:: max(1, len(cameras) // FACING_CAMERAS)])
-    normal, flatness = _planes(box, cell, pos, where)
+    yield
+    toward = yield from _mean_direction(pos_w, cameras[:: max(1, len(cameras) // FACING_CAMERAS)])
+    normal, flatness = yield from _planes(box, cell, pos, where)
     length = np.linalg.norm(toward, axis=1, keepdims=True)
     along = (normal * toward).sum(axis=1, keepdims=True)
     # a plane seen edge-on has no side, so the normal counts only as far as the cameras were in front of it
@@ -162,7 +170,7 @@ def _cells_of(box: Box) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     return i // CELL, i + 0.5
 
 
-def _mean_direction(pos_w: NDArray[np.float64], cameras: Sequence[Camera]) -> NDArray[np.float64]:
+def _mean_direction(pos_w: NDArray[np.float64], cameras: Sequence[Camera]) -> Steps[NDArray[np.float64]]:
     """(N, 3) mean unit direction from points to the cameras that have them in view, or to all."""
     total, total_all, count = np.zeros_like(pos_w), np.zeros_like(pos_w), np.zeros(len(pos_w))
     for camera in cameras:
@@ -173,31 +181,37 @@ def _mean_direction(pos_w: NDArray[np.float64], cameras: Sequence[Camera]) -> ND
         total_all += to
         total[seen] += to[seen]
         count[seen] += 1
+        yield
     return np.where((count > 0)[:, None], total / np.maximum(count, 1)[:, None], total_all / len(cameras))
 
 
 def _planes(
     box: Box, cell: NDArray[np.int64], pos: NDArray[np.float64], where: NDArray[np.int64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+) -> Steps[tuple[NDArray[np.float64], NDArray[np.float64]]]:
     """Unit normals (N, 3) and flatness (N,) in 0..1 of the voxels in and next to each of the cells ``where``.
 
     From the covariance of positions: its least eigenvector, and how small that spread is beside the middle one.
     """
     flat = np.ravel_multi_index(tuple(cell.T), box.coarse_dims)
     size = int(np.prod(box.coarse_dims))
-    moments = [np.bincount(flat, minlength=size).astype(np.float64)]
+    moments = [np.bincount(flat, np.ones(len(cell)), size)]
     moments += [np.bincount(flat, pos[:, a], size) for a in range(3)]
     pairs = [(a, b) for a in range(3) for b in range(a, 3)]
     moments += [np.bincount(flat, pos[:, a] * pos[:, b], size) for a, b in pairs]
-    near = [_sum_near(m.reshape(box.coarse_dims))[tuple(where.T)] for m in moments]
+    near = [_sum_near(np.asarray(m, np.float64).reshape(box.coarse_dims))[tuple(where.T)] for m in moments]
     n = np.maximum(near[0], 1)
     mean = [m / n for m in near[1:4]]
     covariance = np.empty((len(where), 3, 3))
     for (a, b), m in zip(pairs, near[4:], strict=True):
         covariance[:, a, b] = covariance[:, b, a] = m / n - mean[a] * mean[b]
-    spread, axes = np.linalg.eigh(covariance)
-    flatness = np.clip((0.35 - spread[:, 0] / np.maximum(spread[:, 1], 1e-9)) / 0.2, 0, 1)
-    return axes[:, :, 0], np.where(near[0] >= 8, flatness, 0.0)
+    normal, flatness = np.empty((len(where), 3)), np.empty(len(where))
+    for i in range(0, len(where), EIGEN_CHUNK):
+        yield
+        part = slice(i, i + EIGEN_CHUNK)
+        spread, axes = np.linalg.eigh(covariance[part])
+        normal[part] = axes[:, :, 0]
+        flatness[part] = np.clip((0.35 - spread[:, 0] / np.maximum(spread[:, 1], 1e-9)) / 0.2, 0, 1)
+    return normal, np.where(near[0] >= 8, flatness, 0.0)
 
 
 def _sum_near(m: NDArray[np.float64]) -> NDArray[np.float64]:

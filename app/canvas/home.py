@@ -37,7 +37,7 @@ def nearest_to_axes(cameras: list[Camera]) -> Float64 | None:
         b += m @ camera.centre_w
     if len(cameras) < 2 or np.linalg.cond(a) > 1e4:
         return None
-    return np.linalg.solve(a, b)
+    return np.asarray(np.linalg.solve(a, b), np.float64)
 
 
 def named_view(scene: SceneInfo, name: NamedView, aspect: float) -> Orbit:
@@ -83,10 +83,10 @@ def _inward(scene: SceneInfo, axes: Float64) -> Orbit | None:
         return None
     lo, hi = scene.bounds_w
     beyond = float(np.linalg.norm(hi - lo)) / 2
-    if np.median(distance) < 0.55 * beyond and not _all_around_outside(scene, cameras):
+    if float(np.median(distance)) < 0.55 * beyond and not _all_around_outside(scene, cameras):
         return None
     mean = (to_eye / distance[:, None]).mean(axis=0)
-    level = axes @ mean
+    level = np.asarray(axes @ mean, np.float64)
     if np.hypot(level[0], level[1]) < 0.15:  # all around: any side will do, so take the first camera's
         level = axes @ (to_eye[0] / distance[0])
     elevations = np.arcsin(np.clip((to_eye / distance[:, None]) @ axes[2], -1, 1))

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
 import time
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-import vispy
 from numpy.typing import NDArray
 from PySide6.QtCore import QObject, QTimer, Signal
 from PySide6.QtWidgets import QWidget
 
-vispy.use("pyside6", gl="gl2")
+_vispy: Any = importlib.import_module("vispy")
+_vispy.use("pyside6", gl="gl2")
 
-from vispy import app as vispy_app  # noqa: E402 - the backend is chosen first
-
+# the backend is chosen before anything imports gloo
 from app.canvas.camera_sync import Viewport, to_view_px  # noqa: E402
 from app.canvas.home import NamedView, named_view  # noqa: E402
 from app.canvas.look import LOOKS  # noqa: E402
@@ -53,7 +53,7 @@ class SceneCanvas(QObject):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._canvas: Any = vispy_app.Canvas(
+        self._canvas: Any = importlib.import_module("vispy.app").Canvas(
             keys=None, vsync=False, show=False, parent=parent, config={"depth_size": 24, "samples": 0}
         )
         self.widget = cast(QWidget, self._canvas.native)

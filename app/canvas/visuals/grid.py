@@ -19,8 +19,8 @@ def basis(up_w: Float64) -> Float64:
     up = up_w / np.linalg.norm(up_w)
     first = np.eye(3)[np.argmin(np.abs(up))]
     side = np.cross(up, first)
-    side /= np.linalg.norm(side)
-    return np.stack([np.cross(side, up), side, up])
+    side = side / np.linalg.norm(side)
+    return np.array([np.cross(side, up), side, up], np.float64)
 
 
 class FloorGrid:
@@ -37,7 +37,7 @@ class FloorGrid:
         reach = float((hi - lo)[:2].max())
         step = 10 ** np.floor(np.log10(max(reach, 1e-9) / 4))
         step = float(step * (5 if reach / step > 40 else 2 if reach / step > 16 else 1))
-        centre = np.round((lo + hi)[:2] / 2 / step) * step
+        centre = np.asarray(np.round((lo + hi)[:2] / 2 / step) * step, np.float64)
         n = int(np.ceil(reach * 0.9 / step))
         at = np.arange(-n, n + 1) * step
         radius = n * step

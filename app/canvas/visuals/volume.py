@@ -16,7 +16,7 @@ from engine.api.scene import Volume
 from shaders import loader
 
 UInt8 = NDArray[np.uint8]
-MAX_STEPS = 1024
+MAX_SAMPLES, MAX_LEAPS = 512, 128
 
 
 class VolumeVisual:
@@ -26,10 +26,11 @@ class VolumeVisual:
     """
 
     def __init__(self) -> None:
-        vert, frag = loader.program("volume", MAX_STEPS=MAX_STEPS)
-        self._program: Any = gl.gloo.Program(vert, frag)
-        self._program["a_corner"] = gl.gloo.VertexBuffer(np.array(gl.UNIT_CORNERS, np.float32))
-        self._program["u_map"] = gl.gloo.Texture2D(np.zeros((1, 256, 3), np.uint8), interpolation="linear")
+        # two programs, for software GL runs what a uniform switches off
+        self._plain = _program()
+        self._heated = _program(HEAT=1)
+        self._heated["u_heat"] = gl.texture_3d((1, 1, 1, 2), smooth=True)
+        self._heated["u_map"] = gl.gloo.Texture2D(np.zeros((1, 256, 3), np.uint8), interpolation="linear")
         self._volume: Volume | None = None
         self._box: dense.Box | None = None
         self._shown_box: dense.Box | None = None
@@ -37,13 +38,11 @@ class VolumeVisual:
         self._colour: Any = None
         self._heat: Any = None
         self._work: dict[str, Iterator[None]] = {}
-        self._program["u_heat"] = gl.texture_3d((1, 1, 1, 2), smooth=True)
         self._cameras: Sequence[Camera] = ()
         self.picker: VolumePicker | None = None
         self.heat_on = False
         self.revision = 0  # grows whenever what is drawn changes
         self.urgent = False  # whether the last change is one that the user waits for
-        self._program["u_heat_on"] = 0.0
         self.set_uniforms(opacity=1.0, cutaway=1.0, heat_opacity=1.0, threshold=0.4, dim=1.0)
 
     @property
@@ -87,16 +86,17 @@ class VolumeVisual:
 
     def set_map(self, rgb: UInt8) -> None:
         """(256, 3) colour map of heat."""
-        self._program["u_map"].set_data(np.ascontiguousarray(rgb[None]))
+        self._heated["u_map"].set_data(np.ascontiguousarray(rgb[None]))
 
     def set_uniforms(self, **values: float) -> None:
         """``opacity``, ``cutaway``, ``heat_opacity``, ``threshold``, ``dim``."""
         for name, value in values.items():
-            self._program[f"u_{name}"] = float(value)
+            if name in ("opacity", "cutaway"):
+                self._plain[f"u_{name}"] = float(value)
+            self._heated[f"u_{name}"] = float(value)
 
     def set_backdrop(self, low: Sequence[float], high: Sequence[float]) -> None:
-        self._program["u_backdrop_low"] = tuple(low)
-        self._program["u_backdrop_high"] = tuple(high)
+        self._set(u_backdrop_low=tuple(low), u_backdrop_high=tuple(high))
 
     def advance(self) -> bool:
         """Do one small piece of queued work; False when there was none."""
@@ -114,32 +114,30 @@ class VolumeVisual:
         box = self._shown_box
         if box is None:
             return
-        p = self._program
+        p = self._heated if self.heat_on else self._plain
         p["u_eye_v"] = ((camera.centre_w - box.lo_w) / box.voxel).astype(np.float32)
         # gloo takes matrices by columns
         p["u_ray_v"] = (ray_matrix(camera) / box.voxel).T.astype(np.float32)
         p["u_step"] = step
         p["u_band"] = band
-        p["u_heat_on"] = float(self.heat_on)
         gl.gloo.set_state(blend=False, depth_test=False)
         p.draw("triangle_strip")
 
     def _load(self, volume: Volume, cameras: Sequence[Camera], rgb: UInt8 | None) -> Iterator[None]:
         box = dense.Box.around(volume)
         yield
-        skip = dense.leaps(box)
-        yield
-        facing = dense.facing(box, cameras)
-        yield
+        skip = yield from dense.leaps(box)
+        facing = yield from dense.facing(box, cameras)
         alpha = box.sorted(volume.rgba[:, 3])
         texture = self._texture((*box.dims, 4))
         yield from self._fill(texture, box, self._colours(volume, box, rgb))
-        p = self._program
-        p["u_skip"] = _texture_of(skip[..., None], smooth=False)
-        p["u_facing"] = _texture_of(np.round((facing * 0.5 + 0.5) * 255).astype(np.uint8), smooth=True)
-        p["u_dims"] = tuple(float(n) for n in box.dims)
-        p["u_coarse_dims"] = tuple(float(n) for n in box.coarse_dims)
-        p["u_cell"] = float(dense.CELL)
+        cells = np.concatenate([np.round((facing * 0.5 + 0.5) * 255).astype(np.uint8), skip[..., None]], axis=-1)
+        self._set(
+            u_cells=_texture_of(cells, smooth=False),
+            u_dims=tuple(float(n) for n in box.dims),
+            u_coarse_dims=tuple(float(n) for n in box.coarse_dims),
+            u_cell=float(dense.CELL),
+        )
         self._show(texture)
         self.urgent = self._shown_box is None
         self._box = self._shown_box = box
@@ -161,10 +159,15 @@ class VolumeVisual:
             self._heat = gl.texture_3d((*box.dims, 2), smooth=True)
         values = np.stack([box.sorted(heat), np.full(len(heat), 255, np.uint8)], axis=1)
         yield from self._fill(self._heat, box, values)
-        self._program["u_heat"] = self._heat
+        self._heated["u_heat"] = self._heat
         self.heat_on = True
         self.revision += 1
         self.urgent = True
+
+    def _set(self, **uniforms: Any) -> None:
+        for program in (self._plain, self._heated):
+            for name, value in uniforms.items():
+                program[name] = value
 
     def _colours(self, volume: Volume, box: dense.Box, rgb: UInt8 | None) -> UInt8:
         own = volume.rgba[:, :3] if rgb is None else rgb
@@ -184,7 +187,14 @@ class VolumeVisual:
         if self._colour is not None and self._colour is not texture:
             self._spare.append(self._colour)
         self._colour = texture
-        self._program["u_colour"] = texture
+        self._set(u_colour=texture)
+
+
+def _program(**defines: int) -> Any:
+    vert, frag = loader.program("volume", MAX_SAMPLES=MAX_SAMPLES, MAX_LEAPS=MAX_LEAPS, **defines)
+    program: Any = gl.gloo.Program(vert, frag)
+    program["a_corner"] = gl.gloo.VertexBuffer(np.array(gl.UNIT_CORNERS, np.float32))
+    return program
 
 
 def _texture_of(data: UInt8, *, smooth: bool) -> Any:
