@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from engine.api.errors import CaptureError
 from engine.api.scene import PointCloud
 from engine.captures.depth import DepthFile
@@ -42,7 +44,9 @@ def read(path: Path, frames: FrameCollector) -> Contents:
     points, ply = None, data.get("ply_file_path")
     if ply is not None:
         points = _sparse_points(inside(path.parent, ply), str(ply)[:80], frames)
-    return Contents("nerfstudio", path.parent, (path,), points, None if points is None else points.pos_w)
+    return Contents(
+        "nerfstudio", path.parent, (path,), points, None if points is None else points.pos_w.astype(np.float64)
+    )
 
 
 def read_splits(paths: list[Path], frames: FrameCollector) -> Contents:

@@ -217,7 +217,7 @@ def _from_json(path: Path) -> Intrinsics:
         names = dict(zip(("fx", "fy", "cx", "cy"), (k[0], k[4], k[6], k[7]), strict=True))
         data = {**data, **names}
     fx, fy, cx, cy = (number(data, name) for name in ("fx", "fy", "cx", "cy"))
-    if None in (fx, cx, cy):
+    if fx is None or cx is None or cy is None:
         raise ValueError("no fx, cx, cy")
     return Intrinsics(
         fl_x=fx, fl_y=fy, cx=cx + 0.5, cy=cy + 0.5, width=number(data, "width"), height=number(data, "height")

@@ -91,5 +91,5 @@ def _standing_sign(points_w: Float64, up: Float64) -> float:
     height = points_w @ up
     across = points_w - height[:, None] * up
     low, high = np.percentile(height, [20, 80])
-    spread = [np.median(np.abs(p - np.median(p, axis=0))) for p in (across[height < low], across[height > high])]
+    spread = [np.median(np.abs(p - np.median(p, axis=0))) for p in (across[height <= low], across[height >= high])]
     return 1.0 if spread[0] >= spread[1] else -1.0

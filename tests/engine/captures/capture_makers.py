@@ -11,6 +11,7 @@ import pycolmap
 from PIL import Image
 
 from engine.api.camera import Camera, look_at
+from engine.captures import Capture
 
 GL = np.diag([1.0, -1.0, -1.0, 1.0])
 WIDTH, HEIGHT = 64, 48
@@ -175,3 +176,11 @@ def write_open3d(folder: Path) -> list[Camera]:
         folder / "camera_intrinsic.json", {"width": WIDTH, "height": HEIGHT, "intrinsic_matrix": k.T.ravel().tolist()}
     )
     return cameras
+
+
+def assert_cameras(capture: Capture, cameras: list[Camera]) -> None:
+    assert len(capture.views) == len(cameras)
+    for view, camera in zip(capture.views, cameras, strict=True):
+        np.testing.assert_allclose(view.camera.c2w, camera.c2w, atol=1e-9)
+        np.testing.assert_allclose(view.camera.intrinsics, camera.intrinsics, atol=1e-6)
+        assert (view.camera.width, view.camera.height) == (camera.width, camera.height)
