@@ -122,10 +122,9 @@ def remap(image: Image.Image, positions: Float32 | None) -> UInt8:
     if positions is None:
         return np.array(image)
     premultiplied = image.convert("RGBa") if image.mode == "RGBA" else image
-    where = positions * np.array(image.size, np.float32) - np.float32(0.5)  # OpenCV counts from a pixel's centre
-    sampled = cv2.remap(
-        np.asarray(premultiplied), np.nan_to_num(where), np.empty(0), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
+    # OpenCV counts from the first pixel's centre.
+    x, y = cv2.split(np.nan_to_num(positions * np.array(image.size, np.float32) - np.float32(0.5)))
+    sampled = cv2.remap(np.asarray(premultiplied), x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     sampled[np.isnan(positions[..., 0])] = 0
     if image.mode != "RGBA":
         return sampled
