@@ -1,0 +1,271 @@
+"""The session on a real, tiny capture: jobs, stored results, clicks; and through the real thread."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import pytest
+
+from engine.api.errors import CacheError, QueryError
+from engine.api.messages import (
+    CancelJob,
+    CaptureOpened,
+    EncodeViews,
+    Failed,
+    FitGrid,
+    JobCancelled,
+    JobFinished,
+    LoadPhoto,
+    MatchQuery,
+    MatchReply,
+    Notice,
+    OpenCapture,
+    PhotoLoaded,
+    PixelSource,
+    PointSource,
+    RenderView,
+    Reply,
+    Request,
+    ViewFeatures,
+    ViewRendered,
+    VolumeUpdated,
+    VoxelFeatures,
+)
+from engine.session import Session
+from engine.worker import EngineThread
+from tests.conftest import cast_cube_on_plane, write_tiny_capture
+
+R = TypeVar("R", bound=Reply)
+
+
+def ask(session: Session, request: Request) -> list[Reply]:
+    return [r for r in session.handle(request) if r is not None]
+
+
+def only(replies: list[Reply], kind: type[R]) -> R:
+    (found,) = [r for r in replies if isinstance(r, kind)]
+    return found
+
+
+def last(replies: list[Reply], kind: type[R]) -> R:
+    return [r for r in replies if isinstance(r, kind)][-1]
+
+
+@pytest.fixture(scope="module")
+def capture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_capture(tmp_path_factory.mktemp("session") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def ready(capture: Path, tmp_path_factory: pytest.TempPathFactory) -> Session:
+    """A session with the capture open, fitted and encoded."""
+    session = Session(device="cpu", cache=tmp_path_factory.mktemp("cache"), threads=1)
+    for _ in session.start():
+        pass
+    ask(session, OpenCapture(path=str(capture)))
+    ask(session, FitGrid(seconds=3))
+    ask(session, EncodeViews())
+    return session
+
+
+def again(ready: Session) -> Session:
+    """Another session on the same cache."""
+    session = Session(device="cpu", cache=ready._cache, threads=1)
+    for _ in session.start():
+        pass
+    return session
+
+
+def test_nothing_open_is_said(tmp_path: Path) -> None:
+    with pytest.raises(QueryError, match="no capture is open"):
+        ask(Session(cache=tmp_path), FitGrid())
+
+
+def test_second_open_shows_what_is_stored(ready: Session, capture: Path) -> None:
+    session = again(ready)
+    opened = ask(session, OpenCapture(path=str(capture)))
+    assert isinstance(opened[0], CaptureOpened)
+    stored = only(opened, VolumeUpdated)
+    assert stored.stored
+    assert stored.psnr is not None
+    assert stored.psnr > 13  # fusion alone gives 14.4 dB; a busy machine gets little further in its seconds
+    assert len(stored.volume.index) > 1000
+    fitted = ask(session, FitGrid())
+    assert [type(r) for r in fitted] == [JobFinished]  # nothing to do
+    encoded = ask(session, EncodeViews())
+    assert only(encoded, JobFinished).metrics["encoded"] == 0
+    assert len([r for r in encoded if isinstance(r, ViewFeatures)]) == 8
+    features = only(encoded, VoxelFeatures)
+    assert features.version == stored.volume.version
+    assert features.rgb.shape == (len(stored.volume.index), 3)
+    assert 0 <= features.spread.min() <= features.spread.max() <= 1
+
+
+def test_click_on_a_pixel(ready: Session) -> None:
+    views = ready.scene.capture.views
+    reply = only(ask(ready, MatchQuery(source=PixelSource(0, 48.0, 40.0))), MatchReply)
+    _, z = cast_cube_on_plane(views[0].camera)
+    truth = views[0].camera.unproject([[48.0, 40.0]], [float(z[40, 48])])[0]
+    assert reply.source_pos_w is not None
+    np.testing.assert_allclose(reply.source_pos_w, truth, atol=0.15)
+    assert reply.voxel_heat is not None
+    assert ready.scene.grid is not None
+    assert len(reply.voxel_heat) == len(ready.scene.grid.index)
+    assert sorted(reply.view_heat) == list(range(8))
+    assert [m.view for m in sorted(reply.matches, key=lambda m: m.view)] == [1, 2, 3, 4, 5, 6, 7]
+    # The hottest voxels lie about the clicked point.
+    hottest = ready.scene.grid.centres_w()[np.argsort(reply.voxel_heat)[-5:]]
+    assert np.median(np.linalg.norm(hottest - truth, axis=1)) < 0.5
+    for m in reply.matches:
+        if m.true_px is not None:
+            px, _ = views[m.view].camera.project([truth])
+            np.testing.assert_allclose(m.true_px, px[0], atol=6)
+
+
+def test_click_on_a_point(ready: Session) -> None:
+    top = (0.0, 0.0, 1.0)
+    reply = only(ask(ready, MatchQuery(source=PointSource(top))), MatchReply)
+    assert reply.source_px is None
+    assert reply.source_pos_w == top
+    assert len(reply.matches) == 8
+    assert reply.matches[0].score > 0.7
+    seen = [m for m in reply.matches if m.true_px is not None]
+    assert len(seen) == 8  # every camera looks down on the cube
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        (PixelSource(8, 1, 1), "no such view"),
+        (PixelSource(-1, 1, 1), "no such view"),
+        (PixelSource(0, 96, 1), "outside the photo"),
+        (PixelSource(0, float("nan"), 1), "outside the photo"),
+        (PointSource((float("inf"), 0, 0)), "not finite"),
+    ],
+)
+def test_impossible_clicks_are_refused(ready: Session, source: PixelSource | PointSource, says: str) -> None:
+    with pytest.raises(QueryError, match=says):
+        ask(ready, MatchQuery(source=source))
+
+
+def test_click_before_anything_is_encoded(capture: Path, tmp_path: Path) -> None:
+    session = Session(device="cpu", cache=tmp_path, threads=1)
+    ask(session, OpenCapture(path=str(capture)))
+    reply = only(ask(session, MatchQuery(source=PixelSource(3, 10, 10))), MatchReply)
+    assert sorted(reply.view_heat) == [3]  # it was encoded for the click
+    assert reply.matches == ()
+    assert reply.voxel_heat is None
+
+
+def test_photo_and_rendered_views(ready: Session) -> None:
+    photo = only(ask(ready, LoadPhoto(view=2, max_side=48)), PhotoLoaded)
+    assert photo.rgb.shape == (36, 48, 3)
+    camera = ready.scene.capture.views[2].camera
+    for layer in ("colour", "features", "depth"):
+        picture = only(ask(ready, RenderView(camera=camera, layer=layer)), ViewRendered)
+        assert picture.rgba.shape == (72, 96, 4)
+        assert picture.rgba[40, 48, 3] > 200
+        assert picture.rgba[..., :3].std() > 10
+    _, z = cast_cube_on_plane(camera)
+    assert np.median(np.abs(picture.depth_z - z)[z > 0]) < 0.1
+
+
+def test_refit_keeps_the_features_on_the_new_voxels(ready: Session, capture: Path) -> None:
+    session = again(ready)
+    ask(session, OpenCapture(path=str(capture)))
+    ask(session, EncodeViews())
+    replies = ask(session, FitGrid(seconds=2, refit=True))
+    volumes = [r for r in replies if isinstance(r, VolumeUpdated)]
+    features = {r.version: r for r in replies if isinstance(r, VoxelFeatures)}
+    assert len(volumes) >= 2
+    for v in volumes:
+        assert len(features[v.volume.version].rgb) == len(v.volume.index)
+
+
+def test_damaged_results_are_made_again(ready: Session, capture: Path) -> None:
+    session = again(ready)
+    folder = ready._cache / ready.scene.capture.fingerprint
+    kept = {p: p.read_bytes() for p in folder.iterdir()}
+    try:
+        for p in kept:
+            p.write_bytes(p.read_bytes()[:100])
+        opened = ask(session, OpenCapture(path=str(capture)))
+        assert "was not used" in only(opened, Notice).text
+        assert not [r for r in opened if isinstance(r, VolumeUpdated)]
+        assert only(ask(session, EncodeViews()), JobFinished).metrics["encoded"] == 8
+    finally:
+        for p, data in kept.items():
+            p.write_bytes(data)
+
+
+def test_unwritable_cache_fails_clearly_and_the_scene_stays(capture: Path, tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("a file, not a folder")
+    session = Session(device="cpu", cache=tmp_path / "cache", threads=1)
+    ask(session, OpenCapture(path=str(capture)))
+    shown: list[Reply] = []
+    with pytest.raises(CacheError, match="cannot be written"):
+        shown.extend(r for r in session.handle(FitGrid(seconds=1)) if r is not None)
+    assert session.scene.grid is not None
+    only(ask(session, MatchQuery(source=PixelSource(3, 10, 10))), MatchReply)
+
+
+def test_an_unreadable_photo_is_left_out_with_a_notice(tmp_path: Path) -> None:
+    folder = write_tiny_capture(tmp_path / "tiny")
+    photo = folder / "images" / "002.png"
+    photo.write_bytes(photo.read_bytes()[:200])
+    session = Session(device="cpu", cache=tmp_path / "cache", threads=1)
+    ask(session, OpenCapture(path=str(folder)))
+    replies = ask(session, EncodeViews())
+    assert "002.png" in only(replies, Notice).text
+    assert only(replies, JobFinished).metrics["views"] == 7
+
+
+class Live:
+    """The real thread on the capture."""
+
+    def __init__(self, cache: Path) -> None:
+        self.inbox: queue.Queue[Reply] = queue.Queue()
+        self.thread = EngineThread(Session(device="cpu", cache=cache, threads=1))
+        self.thread.start(self.inbox.put)
+
+    def until(self, request: Request, kind: type[R]) -> tuple[R, list[Reply]]:
+        passed: list[Reply] = []
+        while True:
+            reply = self.inbox.get(timeout=120)
+            if isinstance(reply, Failed):
+                raise AssertionError(reply.text)
+            if isinstance(reply, kind) and reply.id == request.id:
+                return reply, passed
+            passed.append(reply)
+
+
+@pytest.fixture
+def live(tmp_path: Path) -> Iterator[Live]:
+    live = Live(tmp_path / "cache")
+    yield live
+    live.thread.close()
+
+
+def test_clicks_are_answered_while_a_fit_runs_and_cancel_stops_it(live: Live, capture: Path) -> None:
+    opening, encode, fit = OpenCapture(path=str(capture)), EncodeViews(), FitGrid(seconds=60)
+    live.thread.send(opening)
+    live.until(opening, CaptureOpened)
+    live.thread.send(encode)
+    live.until(encode, JobFinished)
+    live.thread.send(fit)
+    live.until(fit, VolumeUpdated)
+    for x in range(5):
+        click = MatchQuery(source=PixelSource(0, 40.0 + x, 40.0))
+        live.thread.send(click)
+        _, passed = live.until(click, MatchReply)
+        assert not any(isinstance(r, JobFinished) for r in passed)
+    live.thread.send(CancelJob(job_id=fit.id))
+    cancelled, _ = live.until(fit, JobCancelled)
+    assert cancelled.title == "Fitting radiance grid"
+    click = MatchQuery(source=PixelSource(0, 40.0, 40.0))
+    live.thread.send(click)
+    live.until(click, MatchReply)
