@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from engine.api.camera import Camera
 from engine.captures.poses import Float64
 
-CANDIDATES = 4000
-MAX_CAMERAS = 64
+CANDIDATES = 2000
+MAX_CAMERAS = 48
 ROLL_SIGMA = np.deg2rad(7)
 OUTLIERS = 0.15
 UPRIGHT, SIDEWAYS, OVERTURNED = 0.6, 0.15, 0.1
