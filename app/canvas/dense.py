@@ -97,7 +97,8 @@ def premultiplied(rgb: UInt8, alpha: UInt8) -> UInt8:
 def leaps(box: Box) -> Steps[UInt8]:
     """Chebyshev distance, in coarse cells, from each coarse cell to the nearest one that a ray must sample.
 
-    Gives way now and then. A cell counts as occupied when an active voxel lies in it or one voxel away, where interpolation reaches.
+    A cell counts as occupied when an active voxel lies in it or one voxel away, where interpolation reaches. Gives way
+    now and then.
     """
     dx, dy, dz = box.dims
     x, rest = np.divmod(box.flat, dy * dz)
