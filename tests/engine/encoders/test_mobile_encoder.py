@@ -14,9 +14,11 @@ from safetensors.torch import load_file, save_file
 from transformers import MobileNetV2Config, MobileNetV2Model
 
 from engine.api.errors import QueryError, WeightsError
+from engine.api.jobs import finish
 from engine.encoders import encoder_names, load_encoder
-from engine.encoders.layout import pad_mirrored, to_tensor, working_size
-from engine.encoders.mobile import BLOCKS, HEAD_FILE, TRUNK_FILE, MobileEncoder, place
+from engine.encoders.hypercolumn import Level
+from engine.encoders.layout import pad_mirrored, working_size
+from engine.encoders.mobile import HEAD_FILE, TRUNK_FILE, MobileEncoder
 from engine.encoders.mobilenet import MobileNetV2
 from engine.runtime import asset_path
 from engine.training.trunk import convert_trunk
@@ -99,14 +101,9 @@ def test_features_lie_where_the_content_is(raw: MobileEncoder) -> None:
 def test_the_head_is_linear_on_the_enlarged_hypercolumn(default: MobileEncoder) -> None:
     """Projecting each level before enlarging it, as the head does, equals projecting the 512-d hypercolumn."""
     image = picture(336, 448, seed=2)
-    x = pad_mirrored(to_tensor(image, (336, 448), CPU), 16, 32)
-    mean = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)
-    std = torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
     assert default.head is not None
     with torch.inference_mode():
-        levels = dict(default.trunk.stages((x - mean) / std))
-        chosen = [torch.nn.functional.normalize(levels[n], dim=1) for n in BLOCKS]
-        column = torch.cat([place(v, s, (84, 112), 4) for v, s in zip(chosen, (8, 16, 16, 32), strict=True)], dim=1)
+        column = torch.cat([level.place((84, 112)) for level in finish(default.trunk.levels(image))], dim=1)
         weight = torch.cat([level.weight[:, :, 0, 0] for level in default.head.levels], dim=1)
         expected = torch.einsum("dc,chw->hwd", weight, column[0]) + default.head.bias
         expected = torch.nn.functional.normalize(expected, dim=2)
@@ -165,6 +162,25 @@ def test_trunk_agrees_with_transformers() -> None:
     assert trunk.channels[17] == 320
     torch.testing.assert_close(ours[17], hidden[-1], rtol=1e-3, atol=1e-4)
     torch.testing.assert_close(ours[6], hidden[4], rtol=1e-3, atol=1e-4)
+
+
+def test_levels_are_placed_as_plain_enlarging_would() -> None:
+    """Where a level's stride divides evenly, placing is the usual bilinear enlarging, cut to the image."""
+    features = torch.randn(1, 5, 12, 15, generator=torch.Generator().manual_seed(0))
+    level = Level(features, 32, 352, 448)
+    enlarged = torch.nn.functional.interpolate(features, scale_factor=8, mode="bilinear", align_corners=False)
+    torch.testing.assert_close(level.place((88, 112)), enlarged[:, :, 4:92, 4:116], rtol=1e-5, atol=1e-5)
+
+
+@given(st.floats(0, 1), st.floats(0, 1), st.sampled_from([8, 16, 32]))
+def test_a_level_is_read_where_it_is_asked(x: float, y: float, stride: int) -> None:
+    """A level that holds its samples' own positions gives back the position it is read at."""
+    rows, columns = 384 // stride, 480 // stride
+    along_x = ((torch.arange(columns) + 0.5) * stride - 16) / 448
+    along_y = ((torch.arange(rows) + 0.5) * stride - 16) / 336
+    features = torch.stack([along_x.expand(rows, columns), along_y[:, None].expand(rows, columns)])[None]
+    read = Level(features, stride, 336, 448).sample(torch.tensor([[x, y]], dtype=torch.float64))
+    torch.testing.assert_close(read, torch.tensor([[x, y]], dtype=torch.float32), rtol=1e-5, atol=1e-5)
 
 
 @given(st.integers(1, 5000), st.integers(1, 5000), st.sampled_from([4, 14]))

@@ -1,0 +1,116 @@
+"""Hypercolumns: what several depths of a network say at each place of an image (Hariharan et al., CVPR 2015).
+
+Blocks 6, 10, 13 and 17 of MobileNetV2 (strides 8, 16, 16, 32), each brought to unit length: 512 channels. Places are
+relative positions (x / W, y / H), the same at every size of the image.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from engine.api.jobs import Job, Progress
+from engine.api.scene import UInt8
+from engine.encoders.layout import check_image, pad_mirrored, to_tensor, working_size
+from engine.encoders.mobilenet import MobileNetV2, normalise_image
+from engine.encoders.weights import load_module, read_weights, tensors_id
+
+BLOCKS = (6, 10, 13, 17)
+CHANNELS = (32, 64, 96, 320)
+MARGIN = 16
+"""Mirrored pixels around the image. On the living room they raise the recall within 2 % from .557 to .573."""
+
+LONG_SIDE = 448
+"""Working size of the image, pixels."""
+
+STRIDE = 4
+"""Pixels of the working image to a cell of the map. Stride 8 would take a quarter of the memory, and lowers the recall
+within 1 % from .316 to .262, within 2 % from .490 to .482."""
+
+_MULTIPLE = 32  # the trunk's largest stride
+_SLICE_BLOCKS = 3  # blocks between two yields
+
+
+@dataclass(frozen=True, eq=False)
+class Level:
+    """One block's map of one image.
+
+    Attributes:
+        features: (1, C, a, b) of unit length along C, over the padded image.
+        stride: pixels from sample to sample; sample i is taken to lie at the middle of its stride, i + 1/2. (Placed
+            where its 3x3 windows are centred, at the stride's first pixel, the recall within 2 % falls from .543 to .517.)
+        height, width: the image's size in pixels, without the padding.
+    """
+
+    features: Tensor
+    stride: int
+    height: int
+    width: int
+
+    def place(self, size: tuple[int, int]) -> Tensor:
+        """Read the level, bilinearly, at the cells of an (h, w) map over the image: (1, C, h, w)."""
+        (h, w), (a, b) = size, self.features.shape[2:]
+        rows = self._weights((torch.arange(h) + 0.5) / h, self.height, a)
+        columns = self._weights((torch.arange(w) + 0.5) / w, self.width, b)
+        return rows @ (self.features @ columns.T)
+
+    def sample(self, rel: Tensor) -> Tensor:
+        """Read the level, bilinearly, at (N, 2) relative positions (x, y): (N, C)."""
+        a, b = self.features.shape[2:]
+        rows = self._weights(rel[:, 1], self.height, a)
+        columns = self._weights(rel[:, 0], self.width, b)
+        return torch.einsum("na,cab,nb->nc", rows, self.features[0], columns)
+
+    def _weights(self, rel: Tensor, pixels: int, samples: int) -> Tensor:
+        """(N,) relative positions along an axis to (N, samples) linear interpolation weights."""
+        position = (rel.double() * pixels + MARGIN) / self.stride - 0.5
+        distance = position[:, None] - torch.arange(samples, dtype=torch.float64)
+        return (1 - distance.abs()).clamp(min=0).float().to(self.features.device)
+
+
+class HypercolumnTrunk:
+    """The MobileNetV2 trunk with its weights, giving the levels of an image.
+
+    Args:
+        file: the trunk's weights.
+        device: where to compute.
+
+    Raises:
+        WeightsError: the file is missing, damaged or of another network.
+    """
+
+    def __init__(self, file: Path, device: torch.device) -> None:
+        self.device = device
+        tensors, _ = read_weights(file)
+        self.id = tensors_id(tensors)
+        self._net = MobileNetV2()
+        load_module(self._net, tensors, file, "the MobileNetV2 trunk")
+        # Channels last: 1.5 times the speed on CPU.
+        self._net.to(device, memory_format=torch.channels_last).eval()
+
+    def levels(self, rgb: UInt8) -> Job[list[Level]]:
+        """The four levels of an image, yielding between groups of blocks.
+
+        Raises:
+            QueryError: not an RGB image of bytes.
+        """
+        check_image(rgb)
+        height, width = working_size(*rgb.shape[:2], LONG_SIDE, STRIDE)
+        with torch.inference_mode():
+            image = normalise_image(to_tensor(rgb, (height, width), self.device))
+            image = pad_mirrored(image, MARGIN, _MULTIPLE).contiguous(memory_format=torch.channels_last)
+            stages = self._net.stages(image)
+        out: list[Level] = []
+        blocks = len(self._net.blocks)
+        for _ in range(1 + blocks):
+            with torch.inference_mode():
+                n, x = next(stages)
+                if n in BLOCKS:
+                    unit = nn.functional.normalize(x, dim=1).contiguous()
+                    out.append(Level(unit, self._net.strides[n], height, width))
+            if n % _SLICE_BLOCKS == 0:
+                yield Progress(n, blocks, "layers")
+        return out
