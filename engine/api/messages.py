@@ -140,9 +140,9 @@ class CancelJob(Request):
         return f"CancelJob/{self.job_id}"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Reply:
-    """Base of replies; ``id`` is that of the request answered."""
+    """Base of replies; ``id`` is that of the request answered. Two replies are never equal: many answer one request."""
 
     id: int
 
