@@ -91,6 +91,10 @@ class Window(QMainWindow):
         self.stack = QStackedWidget()
         self.stack.addWidget(self.empty)
         self.stack.addWidget(self.canvas.widget)
+        # A window with a GL widget in it is composed by GL as a whole, so that on software GL every label that changes
+        # costs a full frame. A native widget round the canvas keeps the rest of the window out of it.
+        self.stack.setAttribute(Qt.WidgetAttribute.WA_DontCreateNativeAncestors)
+        self.stack.setAttribute(Qt.WidgetAttribute.WA_NativeWindow)
         page = QWidget()
         page.setObjectName("page")
         column = QVBoxLayout(page)

@@ -90,9 +90,9 @@ def _inward(scene: SceneInfo, axes: Float64) -> Orbit | None:
     all_around = np.hypot(level[0], level[1]) < 0.15
     if all_around:  # any side will do, so take the first camera's
         level = axes @ (to_eye[0] / distance[0])
-    elevations = np.arcsin(np.clip((to_eye / distance[:, None]) @ axes[2], -1, 1))
-    yaw = float(np.arctan2(level[1], level[0]))
-    pitch = float(np.clip(np.median(elevations) + np.deg2rad(12), np.deg2rad(8), np.deg2rad(55)))
+    elevation = float(np.median(np.arcsin(np.clip(np.asarray(to_eye / distance[:, None]) @ axes[2], -1, 1))))
+    yaw = float(np.arctan2(float(level[1]), float(level[0])))
+    pitch = float(np.clip(elevation + np.deg2rad(12), np.deg2rad(8), np.deg2rad(55)))
     return Orbit(_triple(focus), yaw, pitch, float(np.median(distance)) * (1.2 if all_around else 1.4))
 
 

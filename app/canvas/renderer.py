@@ -1,7 +1,7 @@
 """Draws the whole canvas with any current GL context; knows no Qt, so that windows and snapshots share it.
 
 The volume is marched into a framebuffer of its own, smaller than the screen when that is what the machine can draw in
-time; once the picture stands still it is drawn again at full size, band by band, so that no frame takes long.
+time; once it stands still it is drawn again at full size, band by band and off screen, so that nothing takes long.
 """
 
 from __future__ import annotations
@@ -108,20 +108,42 @@ class Renderer:
     def _shows_volume(self) -> bool:
         return self.volume.ready and self.opacity["volume"] > 0
 
-    def upload(self, budget_s: float) -> None:
-        """Upload what is queued for at most about ``budget_s``."""
+    def upload(self, budget_s: float) -> bool:
+        """Upload what is queued for at most about ``budget_s``; whether the picture is to be drawn anew at once."""
         end = time.perf_counter() + budget_s
         before = self.volume.revision
         while time.perf_counter() < end and self.volume.advance():
             gl.gloo.flush()
-        if self.volume.revision != before:
-            self.touch(quiet=not self.volume.urgent)
+        if self.volume.revision == before:
+            return False
+        self.touch(quiet=not self.volume.urgent)
+        return self._key is None
 
-    def draw(self, camera: Camera, viewport: Viewport, *, still: bool) -> None:
-        """Draw a frame. ``still``: nothing has moved for a moment, so the full-size picture may be worked on."""
+    def draw(self, camera: Camera, viewport: Viewport) -> None:
+        """Draw a frame into the bound framebuffer, the volume as finely as there is time for."""
         if self._shows_volume:
-            self._march(camera, viewport, still)
+            self._march(camera, viewport)
         self._compose(camera, viewport)
+
+    def refine(self, camera: Camera, viewport: Viewport) -> bool:
+        """Draw a part of the full-size still picture, off screen; whether it is now whole and to be shown.
+
+        Does nothing when the camera is not that of the last frame.
+        """
+        if not self._shows_volume or self._band >= 1.0 or self._key != _key(camera, viewport):
+            return False
+        # finer steps cost more than the measured ones
+        pixels = viewport.width * viewport.height
+        share = MARCH_BUDGET_S / (self._seconds_per_px * pixels * MOVING_STEP / STILL_STEP)
+        end = min(1.0, self._band + max(share, 0.02))
+        self._timed(self._work, viewport.width, viewport.height, camera, STILL_STEP, (self._band, end))
+        self._band = end
+        if end < 1.0:
+            return False
+        self._shown = self._work
+        if self._outdated:
+            self._restart()
+        return True
 
     def draw_best(self, camera: Camera, viewport: Viewport) -> None:
         """Draw at full size at once, however long it takes."""
@@ -134,28 +156,17 @@ class Renderer:
             self._shown = self._work
         self._compose(camera, viewport)
 
-    def _march(self, camera: Camera, viewport: Viewport, still: bool) -> None:
-        key = (camera.c2w.tobytes(), camera.intrinsics.tobytes(), viewport)
-        pixels = viewport.width * viewport.height
-        if key != self._key:
-            self._key = key
-            affordable = MARCH_BUDGET_S / (self._seconds_per_px * pixels)
-            scale = float(np.clip(np.sqrt(affordable), LEAST_SCALE, 1.0))
-            scale = 1.0 if scale > 0.9 else scale
-            w, h = max(1, round(viewport.width * scale)), max(1, round(viewport.height * scale))
-            self._timed(self._moving, w, h, camera, MOVING_STEP, (0.0, 1.0))
-            self._shown = self._moving
-            self._restart()
-        elif still and self._band < 1.0:
-            # finer steps cost more than the measured ones
-            share = MARCH_BUDGET_S / (self._seconds_per_px * pixels * MOVING_STEP / STILL_STEP)
-            end = min(1.0, self._band + max(share, 0.02))
-            self._timed(self._work, viewport.width, viewport.height, camera, STILL_STEP, (self._band, end))
-            self._band = end
-            if end == 1.0:
-                self._shown = self._work
-                if self._outdated:
-                    self._restart()
+    def _march(self, camera: Camera, viewport: Viewport) -> None:
+        key = _key(camera, viewport)
+        if key == self._key:
+            return
+        self._key = key
+        affordable = MARCH_BUDGET_S / (self._seconds_per_px * viewport.width * viewport.height)
+        scale = float(np.clip(np.sqrt(affordable), LEAST_SCALE, 1.0))
+        w, h = max(1, round(viewport.width * scale)), max(1, round(viewport.height * scale))
+        self._timed(self._moving, w, h, camera, MOVING_STEP, (0.0, 1.0))
+        self._shown = self._moving
+        self._restart()
 
     def _restart(self) -> None:
         """Begin a new still picture, beside the one that is shown."""
@@ -210,3 +221,7 @@ class Renderer:
             gl.gloo.set_viewport(pad, pad, side, side)
             self._axes.draw(camera, viewport.ratio)
             gl.gloo.set_viewport(0, 0, viewport.width, viewport.height)
+
+
+def _key(camera: Camera, viewport: Viewport) -> object:
+    return camera.c2w.tobytes(), camera.intrinsics.tobytes(), viewport

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -30,8 +31,9 @@ from app.view_state import CanvasView  # noqa: E402
 from engine.api.camera import Camera  # noqa: E402
 
 STILL_AFTER_S = 0.16
-FRAME_MS, REFINE_MS = 16, 24
+FRAME_MS = 16
 UPLOAD_S = 0.005
+THUMBNAILS_MS = 200
 POINT_RADIUS_PX = 7.0
 FAINT = 0.55  # of the distance to what is looked at, as in quads.frag
 
@@ -70,7 +72,7 @@ class SceneCanvas(QObject):
         self._closed = False
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
-        self._timer.timeout.connect(self.widget.update)
+        self._timer.timeout.connect(self._tick)
         p = self.pointer
         p.clicked.connect(self._click)
         p.double_clicked.connect(self._centre)
@@ -99,7 +101,10 @@ class SceneCanvas(QObject):
                 self.navigator.look_through(view.through, now)
             elif self.navigator.through is not None:
                 self.navigator.leave_view(now)
-        self._draw_soon()
+        if old is not None and replace(old, thumbnails=view.thumbnails) == view:
+            self._timer.start(THUMBNAILS_MS)  # they come one by one; a frame for each would be a waste
+        else:
+            self._draw_soon()
 
     def go_to(self, name: NamedView, *, fly: bool = True) -> None:
         """Look from a named place."""
@@ -190,18 +195,33 @@ class SceneCanvas(QObject):
             return
         begin = time.perf_counter()
         renderer = self._ready()
-        renderer.upload(UPLOAD_S)
-        moving = self.navigator.moving(begin)
-        if moving:
-            self._changed_at = begin
-        still = begin - self._changed_at > STILL_AFTER_S
         renderer.focus = self.navigator.orbit.distance
-        renderer.draw(self.camera(), self._viewport(), still=still)
-        if moving or renderer.volume.busy:
+        if self.navigator.moving(begin):
+            self._changed_at = begin
+        renderer.draw(self.camera(), self._viewport())
+        if not self._timer.isActive():
             self._timer.start(FRAME_MS)
-        elif renderer.unfinished:
-            self._timer.start(REFINE_MS if still else int(STILL_AFTER_S * 1000) + 10)
         self.drawn.emit(time.perf_counter() - begin)
+
+    def _tick(self) -> None:
+        """Between frames: uploads and the still picture go on off screen; a frame follows when there is news."""
+        renderer, now = self.renderer, time.perf_counter()
+        if self._closed or renderer is None or not self.widget.isVisible():
+            return
+        if self.navigator.moving(now) or (self._pending is not None):
+            self.widget.update()
+            return
+        if not renderer.unfinished:
+            return
+        self._canvas.set_current()
+        if renderer.volume.busy:
+            news = renderer.upload(UPLOAD_S)
+        else:
+            still = now - self._changed_at > STILL_AFTER_S
+            news = still and renderer.refine(self.camera(), self._viewport())
+        if news:
+            self.widget.update()
+        self._timer.start(FRAME_MS)
 
     def _ready(self) -> Renderer:
         """The renderer, made on first use with the context current, and brought up to date."""

@@ -19,6 +19,8 @@ class ShortcutSheet(QFrame):
         super().__init__(parent)
         self._window = parent
         self.setObjectName("sheet")
+        self.setAttribute(Qt.WidgetAttribute.WA_NativeWindow)  # to lie over the canvas, which is native too
+        self.setAttribute(Qt.WidgetAttribute.WA_DontCreateNativeAncestors)
         row = QHBoxLayout(self)
         row.setContentsMargins(3 * PAD, 2 * PAD, 3 * PAD, 2 * PAD)
         row.setSpacing(4 * PAD)

@@ -35,6 +35,7 @@ def make_window(qtbot: QtBot, tmp_path: Path) -> Iterator[MakeWindow]:
     yield make
     for window in made:
         window.close()
+        window.deleteLater()
 
 
 @pytest.fixture
