@@ -40,8 +40,8 @@ class Level:
 
     Attributes:
         features: (1, C, a, b) of unit length along C, over the padded image.
-        stride: pixels from sample to sample; sample i is taken to lie at the middle of its stride, i + 1/2. (Placed
-            where its 3x3 windows are centred, at the stride's first pixel, the recall within 2 % falls from .543 to .517.)
+        stride: pixels from sample to sample; sample i is taken to lie at the middle of its stride, i + 1/2. (Where
+            its 3x3 windows are centred is the stride's first pixel, but so placed recall within 2 % falls by .026.)
         height, width: the image's size in pixels, without the padding.
     """
 

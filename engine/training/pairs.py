@@ -1,0 +1,134 @@
+"""Training pairs for the head: hypercolumns at true correspondences, computed once by the frozen trunk.
+
+Sources, in the order of what they teach: captures with depth (parallax, occlusion, real change of view), and any
+photos, seen twice through random homographies and light.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from engine.api.errors import CaptureError, QueryError
+from engine.api.jobs import Job, Progress, finish
+from engine.api.scene import UInt8
+from engine.captures import Capture, open_capture
+from engine.encoders.hypercolumn import LONG_SIDE, HypercolumnTrunk
+from engine.metrics.truth import Float64, depth_views, random_pixels, reproject, view_pairs
+from engine.training.warps import PHOTO_SIDE, warped_pair
+
+POINTS = 256
+"""Correspondences of a pair; each is the others' negative."""
+
+_PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png"}
+
+
+@dataclass(frozen=True, eq=False)
+class PairSet:
+    """P pairs of views of one source: ``a``, ``b`` (P, POINTS, C) float16, row n of both at the same surface point."""
+
+    name: str
+    kind: str
+    a: Tensor
+    b: Tensor
+
+    def __len__(self) -> int:
+        return len(self.a)
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """What a path of ``--data`` holds: photos to warp, and a capture if it is one with depth."""
+
+    name: str
+    photos: list[UInt8]
+    capture: Capture | None
+
+
+def open_source(path: Path) -> Source:
+    """A capture, or a folder of photos.
+
+    Raises:
+        CaptureError: neither.
+    """
+    try:
+        capture = open_capture(path)
+    except CaptureError:
+        photos = _photos(path)
+        if not photos:
+            raise
+        return Source(path.name, photos, None)
+    photos = [photo.rgb for _, photo in capture.readable(max_side=PHOTO_SIDE)]
+    return Source(capture.name, photos, capture if any(v.has_depth for v in capture.views) else None)
+
+
+def _photos(folder: Path) -> list[UInt8]:
+    if not folder.is_dir():
+        return []
+    files = sorted(p for p in folder.iterdir() if p.suffix.lower() in _PHOTO_SUFFIXES)
+    out: list[UInt8] = []
+    for file in files:
+        try:
+            with Image.open(file) as image:
+                image.draft("RGB", (2 * PHOTO_SIDE, 2 * PHOTO_SIDE))
+                out.append(np.asarray(image.convert("RGB")))
+        except (OSError, ValueError, Image.DecompressionBombError) as e:
+            raise CaptureError("the photo cannot be read", path=file, found=str(e), mend="take it out") from e
+    return out
+
+
+def hypercolumns(trunk: HypercolumnTrunk, rgb: UInt8, pos_px: Float64) -> Tensor:
+    """(N, C) float16 hypercolumns of an image at (N, 2) pixels, all levels."""
+    rel = torch.from_numpy(pos_px / [rgb.shape[1], rgb.shape[0]])
+    with torch.inference_mode():
+        levels = finish(trunk.levels(rgb))
+        return torch.cat([level.sample(rel) for level in levels], dim=1).half().cpu()
+
+
+def warped_pairs(
+    trunk: HypercolumnTrunk, name: str, photos: Sequence[UInt8], count: int, rng: np.random.Generator
+) -> Job[PairSet]:
+    """``count`` pairs of looks at ``photos``, taken in turn."""
+    a: list[Tensor] = []
+    b: list[Tensor] = []
+    while len(a) < count:
+        yield Progress(len(a), count, "pairs", f"warping {name}")
+        pair = warped_pair(photos[len(a) % len(photos)], rng)
+        height, width = pair.a.shape[:2]
+        pos_a = rng.uniform(0, [width, height], (40 * POINTS, 2))
+        pos_b = pair.transfer(pos_a)
+        inside = np.flatnonzero(((pos_b >= 0) & (pos_b < [width, height])).all(axis=1))[:POINTS]
+        if len(inside) == POINTS:
+            a.append(hypercolumns(trunk, pair.a, pos_a[inside]))
+            b.append(hypercolumns(trunk, pair.b, pos_b[inside]))
+    return PairSet(name, "photos", torch.stack(a), torch.stack(b))
+
+
+def capture_pairs(trunk: HypercolumnTrunk, capture: Capture, count: int, rng: np.random.Generator) -> Job[PairSet]:
+    """Up to ``count`` pairs of views of a capture with depth, turned by 5-60 degrees, overlapping by 30 % or more.
+
+    Raises:
+        QueryError: no two views share enough.
+    """
+    views, _ = yield from depth_views(capture, LONG_SIDE)
+    pairs = yield from view_pairs(views, count, rng)
+    a: list[Tensor] = []
+    b: list[Tensor] = []
+    for done, (i, j) in enumerate(pairs):
+        yield Progress(done, len(pairs), "pairs", f"matching views of {capture.name}")
+        pos_a = random_pixels(views[i], 40 * POINTS, rng)
+        pos_b, true = reproject(views[i], views[j], pos_a)
+        chosen = np.flatnonzero(true)[:POINTS]
+        if len(chosen) < POINTS:
+            continue
+        for out, view, pos in ((a, views[i], pos_a[chosen]), (b, views[j], pos_b[chosen])):
+            out.append(hypercolumns(trunk, capture.read(view.index, LONG_SIDE).rgb, pos))
+    if not a:
+        raise QueryError("no two views share enough to learn from", path=capture.path, mend="leave it out of --data")
+    return PairSet(capture.name, "depth", torch.stack(a), torch.stack(b))
