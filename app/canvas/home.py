@@ -86,10 +86,10 @@ def _inward(scene: SceneInfo, axes: Float64) -> Orbit | None:
     if float(np.median(distance)) < 0.55 * beyond and not _all_around_outside(scene, cameras):
         return None
     mean = (to_eye / distance[:, None]).mean(axis=0)
-    level = np.asarray(axes @ mean, np.float64)
-    all_around = np.hypot(level[0], level[1]) < 0.15
+    level: Float64 = np.asarray(axes @ mean, np.float64)
+    all_around = bool(np.hypot(level[0], level[1]) < 0.15)
     if all_around:  # any side will do, so take the first camera's
-        level = axes @ (to_eye[0] / distance[0])
+        level = np.asarray(axes @ (to_eye[0] / distance[0]), np.float64)
     elevation = float(np.median(np.arcsin(np.clip(np.asarray(to_eye / distance[:, None]) @ axes[2], -1, 1))))
     yaw = float(np.arctan2(float(level[1]), float(level[0])))
     pitch = float(np.clip(elevation + np.deg2rad(12), np.deg2rad(8), np.deg2rad(55)))
@@ -100,7 +100,8 @@ def _all_around_outside(scene: SceneInfo, cameras: list[Camera]) -> bool:
     """Whether most cameras stand outside the bounds."""
     lo, hi = scene.bounds_w
     eyes = np.array([c.centre_w for c in cameras])
-    return bool(np.mean(((eyes < lo) | (eyes > hi)).any(axis=1)) > 0.5)
+    outside: NDArray[np.bool_] = np.logical_or(eyes < lo, eyes > hi).any(axis=1)
+    return int(np.count_nonzero(outside)) * 2 > len(eyes)
 
 
 def _room_yaw(scene: SceneInfo, axes: Float64) -> float:

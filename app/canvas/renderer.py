@@ -76,6 +76,13 @@ class Renderer:
         self._outdated = False  # it shows what was there before the last quiet change
         self.set_look(look)
 
+    def warm(self, camera: Camera) -> None:
+        """Have the volume's shaders compiled before they are needed."""
+        with self._moving.sized(1, 1):
+            gl.gloo.set_viewport(0, 0, 1, 1)
+            self.volume.warm(camera)
+        gl.finish()
+
     def set_look(self, look: Look) -> None:
         """Colours of backdrop and marks."""
         self.look = look

@@ -228,6 +228,7 @@ class SceneCanvas(QObject):
         if self.renderer is None or self._presenter is None:
             self.renderer = Renderer(LOOKS["dark" if self._view is None else self._view.theme])
             self._presenter = Presenter(self.renderer)
+            self.renderer.warm(self.camera())
         if self._pending is not None:
             view, self._pending = self._pending, None
             self._presenter.present(view)

@@ -132,13 +132,11 @@ class FrustaVisual:
 
 
 def shrink(rgb: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
-    """(h, w, 3) to (height, width, 3): box means when smaller, nearest otherwise; enough for a thumbnail."""
+    """(h, w, 3) to (height, width, 3), each pixel the mean of four: enough for a thumbnail, and quick."""
     h, w = rgb.shape[:2]
-    fy, fx = max(1, h // height), max(1, w // width)
-    if fy > 1 or fx > 1:
-        small = rgb[: h // fy * fy, : w // fx * fx].reshape(h // fy, fy, w // fx, fx, 3)
-        rgb = small.mean(axis=(1, 3)).astype(np.uint8)
-        h, w = rgb.shape[:2]
-    y = (np.arange(height) * h // height)[:, None]
-    x = (np.arange(width) * w // width)[None]
-    return np.ascontiguousarray(rgb[y, x])
+    total = np.zeros((height, width, 3), np.uint16)
+    for dy, dx in ((0.25, 0.25), (0.25, 0.75), (0.75, 0.25), (0.75, 0.75)):
+        y = ((np.arange(height) + dy) * h / height).astype(np.intp)
+        x = ((np.arange(width) + dx) * w / width).astype(np.intp)
+        total += rgb[y][:, x]
+    return (total >> 2).astype(np.uint8)

@@ -98,6 +98,17 @@ class VolumeVisual:
     def set_backdrop(self, low: Sequence[float], high: Sequence[float]) -> None:
         self._set(u_backdrop_low=tuple(low), u_backdrop_high=tuple(high))
 
+    def warm(self, camera: Camera) -> None:
+        """Draw once with next to nothing: software GL compiles a shader at its first use, which takes a while."""
+        unit = (1.0, 1.0, 1.0)
+        self._set(
+            u_colour=_texture_of(np.zeros((1, 1, 1, 4), np.uint8), smooth=True),
+            u_cells=_texture_of(np.zeros((1, 1, 1, 4), np.uint8), smooth=False),
+            u_dims=unit, u_coarse_dims=unit, u_cell=1.0,
+        )  # fmt: skip
+        for program in (self._plain, self._heated):
+            self._march(program, camera, np.zeros(3), 1.0, 1.0, (0.0, 1.0))
+
     def advance(self) -> bool:
         """Do one small piece of queued work; False when there was none."""
         for name in ("volume", "colours", "heat"):
@@ -114,10 +125,20 @@ class VolumeVisual:
         box = self._shown_box
         if box is None:
             return
-        p = self._heated if self.heat_on else self._plain
-        p["u_eye_v"] = ((camera.centre_w - box.lo_w) / box.voxel).astype(np.float32)
+        self._march(self._heated if self.heat_on else self._plain, camera, box.lo_w, box.voxel, step, band)
+
+    def _march(
+        self,
+        p: Any,
+        camera: Camera,
+        lo_w: NDArray[np.float64],
+        voxel: float,
+        step: float,
+        band: tuple[float, float],
+    ) -> None:
+        p["u_eye_v"] = ((camera.centre_w - lo_w) / voxel).astype(np.float32)
         # gloo takes matrices by columns
-        p["u_ray_v"] = (ray_matrix(camera) / box.voxel).T.astype(np.float32)
+        p["u_ray_v"] = (ray_matrix(camera) / voxel).T.astype(np.float32)
         p["u_step"] = step
         p["u_band"] = band
         gl.gloo.set_state(blend=False, depth_test=False)
