@@ -142,7 +142,7 @@ class Renderer:
         # finer steps cost more than the measured ones
         pixels = viewport.width * viewport.height
         share = MARCH_BUDGET_S / (self._seconds_per_px * pixels * MOVING_STEP / STILL_STEP)
-        end = min(1.0, self._band + max(share, 0.02))
+        end = min(1.0, self._band + max(share, 0.004))
         self._timed(self._work, viewport.width, viewport.height, camera, STILL_STEP, (self._band, end))
         self._band = end
         if end < 1.0:
