@@ -46,7 +46,7 @@ def named_view(scene: SceneInfo, name: NamedView, aspect: float) -> Orbit:
     lo, hi = scene.bounds_w
     centre = (lo + hi) / 2
     if name == "home":
-        inward = _inward(scene, axes)
+        inward = _inward(scene, axes, aspect)
         if inward is not None:
             return inward
         yaw, pitch = _room_yaw(scene, axes), np.deg2rad(42)
@@ -70,7 +70,7 @@ def _fitted(centre: Float64, bounds_w: Float64, axes: Float64, yaw: float, pitch
     return Orbit(_triple(centre), yaw, pitch, max(distance, 1e-6))
 
 
-def _inward(scene: SceneInfo, axes: Float64) -> Orbit | None:
+def _inward(scene: SceneInfo, axes: Float64, aspect: float) -> Orbit | None:
     """For cameras round an object: a little above and behind their middle. None for a room seen from inside."""
     cameras = [v.camera for v in scene.views]
     focus = nearest_to_axes(cameras)
@@ -93,7 +93,8 @@ def _inward(scene: SceneInfo, axes: Float64) -> Orbit | None:
     elevation = float(np.median(np.arcsin(np.clip(np.asarray(to_eye / distance[:, None]) @ axes[2], -1, 1))))
     yaw = float(np.arctan2(float(level[1]), float(level[0])))
     pitch = float(np.clip(elevation + np.deg2rad(12), np.deg2rad(8), np.deg2rad(55)))
-    return Orbit(_triple(focus), yaw, pitch, float(np.median(distance)) * (1.2 if all_around else 1.4))
+    back = (1.2 if all_around else 1.4) * max(1.0, 1.3 / aspect)  # further back in a narrow viewport
+    return Orbit(_triple(focus), yaw, pitch, float(np.median(distance)) * back)
 
 
 def _all_around_outside(scene: SceneInfo, cameras: list[Camera]) -> bool:
