@@ -42,6 +42,7 @@ def bench_clicks(client: EngineClient, settings: Settings, capture: str, clicks:
         if not window.controller.state.scene or not window.controller.state.scene.views:
             raise QueryError("there are no photos to click", found=capture)
         _until(app, window, _settled, "fit and encode")
+        window.controller.set_layer("frusta", visible=False)  # a click on a camera looks through it and asks nothing
         window.controller.fit(refit=True)
         _until(app, window, lambda s: any(j.live for j in s.jobs), "the fit")
         return _measure(app, window, clicks, seed)

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
-from PySide6.QtCore import QByteArray, QSize, Qt, QTimer
-from PySide6.QtGui import QAction, QCloseEvent, QDragEnterEvent, QDropEvent, QGuiApplication, QKeySequence
+from PySide6.QtCore import QByteArray, Qt, QTimer
+from PySide6.QtGui import QAction, QCloseEvent, QDragEnterEvent, QDropEvent, QGuiApplication
 from PySide6.QtWidgets import (
     QApplication,
     QDockWidget,
@@ -17,9 +17,7 @@ from PySide6.QtWidgets import (
     QMainWindow,
     QMenu,
     QScrollArea,
-    QSizePolicy,
     QStackedWidget,
-    QToolBar,
     QVBoxLayout,
     QWidget,
 )
@@ -30,6 +28,7 @@ from app.bridge import Bridge
 from app.canvas.home import NamedView
 from app.canvas.scene_canvas import SceneCanvas
 from app.controller import Controller
+from app.menus import build_bars
 from app.panels.banner import BannerBar
 from app.panels.empty import EmptyPage
 from app.panels.images import ImagesPanel
@@ -170,55 +169,19 @@ class Window(QMainWindow):
         self.empty.recent_chosen.connect(c.open)
 
     def _make_actions(self) -> None:
-        self.actions_by_id: dict[str, QAction] = {}
-        self.toolbar = QToolBar("Toolbar")
-        self.toolbar.setObjectName("toolbar")
-        self.toolbar.setMovable(False)
-        self.toolbar.setIconSize(QSize(19, 19))
-        self.addToolBar(self.toolbar)
-        menus: dict[str, QMenu] = {}
-        last: tuple[str, int] | None = None
-        last_tool: tuple[str, int] | None = None
-        for spec in ACTIONS:
-            menu = menus.get(spec.menu)
-            if menu is None:
-                menu = self.menuBar().addMenu(spec.menu)
-                menus[spec.menu] = menu
-            action = QAction(spec.label, self)
-            if spec.shortcut:
-                action.setShortcut(QKeySequence(spec.shortcut))
-            action.setCheckable(spec.checkable)
-            key = f"  ({spec.shortcut})" if spec.shortcut else ""
-            action.setToolTip((spec.tooltip or spec.label) + key)
-            action.setStatusTip(spec.tooltip)
-            action.triggered.connect(self._runner(spec))
-            if last is not None and last[0] == spec.menu and last[1] != spec.group:
-                menu.addSeparator()
-            last = (spec.menu, spec.group)
-            menu.addAction(action)
-            self.addAction(action)
-            if spec.toolbar:
-                if last_tool is not None and last_tool != (spec.menu, spec.group):
-                    self.toolbar.addSeparator()
-                last_tool = (spec.menu, spec.group)
-                self.toolbar.addAction(action)
-            self.actions_by_id[spec.id] = action
-        spacer = QWidget()
-        spacer.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
-        self.toolbar.addWidget(spacer)
-        for name in ("screenshot", "theme", "shortcuts"):
-            self.toolbar.addAction(self.actions_by_id[name])
+        bar = build_bars(self, self._runner)
+        self.actions_by_id, self.toolbar = bar.actions, bar.toolbar
         self._recent_menu = QMenu("Open recent", self)
-        menus["File"].insertMenu(self.actions_by_id["open_demo"], self._recent_menu)
+        bar.menus["File"].insertMenu(self.actions_by_id["open_demo"], self._recent_menu)
         self._encoder_menu = QMenu("Encoder", self)
-        menus["Engine"].insertMenu(self.actions_by_id["cancel_jobs"], self._encoder_menu)
+        bar.menus["Engine"].insertMenu(self.actions_by_id["cancel_jobs"], self._encoder_menu)
         self._auto_action = QAction("Fit and encode on opening", self)
         self._auto_action.setCheckable(True)
         self._auto_action.setChecked(self._settings.auto)
         self._auto_action.toggled.connect(self._set_auto)
-        menus["Engine"].addAction(self._auto_action)
+        bar.menus["Engine"].addAction(self._auto_action)
         for dock in self.docks.values():
-            menus["View"].addAction(dock.toggleViewAction())
+            bar.menus["View"].addAction(dock.toggleViewAction())
 
     def _restore_layout(self) -> None:
         saved = self._settings.layout()

@@ -1,0 +1,74 @@
+"""Menus and toolbar, built from the one table of actions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from PySide6.QtCore import QSize
+from PySide6.QtGui import QAction, QKeySequence
+from PySide6.QtWidgets import QMainWindow, QMenu, QSizePolicy, QToolBar, QWidget
+
+from app.actions import ACTIONS, Action
+
+RIGHT_END = ("screenshot", "theme", "shortcuts")
+
+
+@dataclass(frozen=True)
+class Bars:
+    """What ``build_bars`` made: actions by id, menus by title, the toolbar."""
+
+    actions: dict[str, QAction]
+    menus: dict[str, QMenu]
+    toolbar: QToolBar
+
+
+def build_bars(window: QMainWindow, runner: Callable[[Action], Callable[[], None]]) -> Bars:
+    """Fill the window's menu bar and add a toolbar; a separator stands between groups.
+
+    Args:
+        window: gets the menus, the toolbar and, for the shortcuts, the actions.
+        runner: what an action does when triggered.
+    """
+    bars = Bars({}, {}, QToolBar("Toolbar"))
+    bars.toolbar.setObjectName("toolbar")
+    bars.toolbar.setMovable(False)
+    bars.toolbar.setIconSize(QSize(19, 19))
+    window.addToolBar(bars.toolbar)
+    last: tuple[str, int] | None = None
+    last_tool: tuple[str, int] | None = None
+    for spec in ACTIONS:
+        if spec.menu not in bars.menus:
+            bars.menus[spec.menu] = window.menuBar().addMenu(spec.menu)
+        menu = bars.menus[spec.menu]
+        action = _action(window, spec, runner)
+        group = (spec.menu, spec.group)
+        if last is not None and last[0] == spec.menu and last != group:
+            menu.addSeparator()
+        last = group
+        menu.addAction(action)
+        window.addAction(action)
+        if spec.toolbar:
+            if last_tool is not None and last_tool != group:
+                bars.toolbar.addSeparator()
+            last_tool = group
+            bars.toolbar.addAction(action)
+        bars.actions[spec.id] = action
+    spacer = QWidget()
+    spacer.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+    bars.toolbar.addWidget(spacer)
+    for name in RIGHT_END:
+        bars.toolbar.addAction(bars.actions[name])
+    return bars
+
+
+def _action(window: QMainWindow, spec: Action, runner: Callable[[Action], Callable[[], None]]) -> QAction:
+    action = QAction(spec.label, window)
+    if spec.shortcut:
+        action.setShortcut(QKeySequence(spec.shortcut))
+    action.setCheckable(spec.checkable)
+    key = f"  ({spec.shortcut})" if spec.shortcut else ""
+    action.setToolTip((spec.tooltip or spec.label) + key)
+    action.setStatusTip(spec.tooltip)
+    action.triggered.connect(runner(spec))
+    return action
