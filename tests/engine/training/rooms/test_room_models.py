@@ -9,18 +9,20 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from engine.api.errors import CaptureError
 from engine.training.rooms import shapes
 from engine.training.rooms.mesh import merged, to_linear, to_srgb
-from engine.training.rooms.models import Catalogue
+from engine.training.rooms.models import TEXEL_M, Catalogue, texture_from
+from engine.training.rooms.obj import read_obj
 from engine.training.rooms.scene import Room, RoomScene
 
 
 def test_model_stands_upright_at_its_catalogue_size(catalogue_dir: Path) -> None:
     mesh = Catalogue(catalogue_dir).load("box")
     np.testing.assert_allclose(mesh.bounds(), [[-0.5, -1, 0], [0.5, 1, 3]], atol=1e-6)
-    assert {m.name for m in mesh.materials} == {"plain side", "front"}  # no glass
+    assert {mesh.materials[i].name for i in mesh.material} == {"plain side", "front"}  # no glass
     np.testing.assert_allclose(np.linalg.norm(mesh.normals, axis=2), 1, atol=1e-5)
 
 
@@ -37,10 +39,6 @@ def test_front_shows_its_texture_the_right_way_up(catalogue_dir: Path) -> None:
 
 
 def test_textures_are_averaged_to_the_surface(catalogue_dir: Path) -> None:
-    from PIL import Image
-
-    from engine.training.rooms.models import TEXEL_M, texture_from
-
     noisy = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     assert texture_from(Image.fromarray(noisy), metres_per_uv=8 * TEXEL_M).shape == (8, 8, 3)
     assert texture_from(Image.fromarray(noisy), metres_per_uv=100.0).shape == (64, 64, 3)
@@ -133,3 +131,25 @@ def test_merged_keeps_each_triangles_material() -> None:
     a, b = (shapes.quad([0, 0, z], [1, 0, 0], [0, 1, 0], shapes.paint(str(z), z, z, z)) for z in (0, 1))
     both = merged([a, b])
     assert [both.materials[i].name for i in both.material] == ["0", "0", "1", "1"]
+
+
+def test_obj_corners_count_from_the_end_too(tmp_path: Path) -> None:
+    """A quad by negative indices becomes two triangles; without vn the normals are the plane's; no surface is grey."""
+    file = tmp_path / "quad.obj"
+    file.write_text("v 0 0 0\nv 1 0 0\nv 1 1 0\nv 0 1 0\nvt 0 0\nvt 1 0\nvt 1 1\nf -4/-3 -3/-2 -2/-1 -1/9\n")
+    model = read_obj(file)
+    np.testing.assert_array_equal(model.corners, [[[0, 0, 0], [1, 0, 0], [1, 1, 0]], [[0, 0, 0], [1, 1, 0], [0, 1, 0]]])
+    np.testing.assert_array_equal(model.normals, np.broadcast_to([0, 0, 1], (2, 3, 3)))
+    np.testing.assert_array_equal(model.has_uv, [True, False])  # texture corner 9 does not exist
+    np.testing.assert_array_equal(model.uv[0], [[0, 0], [1, 0], [1, 1]])
+    assert model.surfaces[0].name == "none"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "v 0 0 0\n", "v 0 0 0\nf 1 1 2\n", "v 0 nan 0\nf 1 1 1\n", "v a b c\nf 1 1 1\n", "f x\n"]
+)
+def test_broken_obj_raises(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "broken.obj"
+    file.write_text(text)
+    with pytest.raises((ValueError, IndexError)):
+        read_obj(file)

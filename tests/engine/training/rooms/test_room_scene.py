@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engine.api.camera import Camera, look_at
+from engine.api.camera import Camera
 from engine.api.jobs import finish
 from engine.training.rooms import shapes
-from engine.training.rooms.light import RectLight
+from engine.training.rooms.cells import SurfaceCells
+from engine.training.rooms.light import RectLight, direct
 from engine.training.rooms.mesh import Material, to_linear
 from engine.training.rooms.render import LightSettings, light_scene, render, render_geometry, tone
 from engine.training.rooms.scene import Room, RoomScene
@@ -60,29 +61,26 @@ def test_two_views_see_the_same_colours(small_room: Room, two_cameras: list[Came
     x, y = np.floor(there[keep]).astype(int).T
     visible = np.abs(second.depth_z[y, x] - z_there[keep]) < 0.02
     assert visible.sum() > 1500
-    np.testing.assert_array_equal(first.objects.ravel()[keep][visible], second.objects[y, x][visible])
+    same = first.objects.ravel()[keep][visible] == second.objects[y, x][visible]
+    assert same.mean() > 0.995  # where cube and floor meet, either is right
     difference = first.rgb.reshape(-1, 3)[keep][visible].astype(float) - second.rgb[y, x][visible]
     assert np.abs(difference).mean() < 4
 
 
 def test_shadow_lies_under_the_light(small_room: Room, lamp: RectLight) -> None:
-    """Straight below the lamp the floor beside the cube is brighter than a floor point the cube hides."""
-    table = Room()
-    table.add(small_room.meshes[0], "floor", "floor", creator="", licence="")
-    table.add(
-        shapes.box([-0.4, -0.4, 1], [0.4, 0.4, 1.05], shapes.paint("top", 0.5, 0.5, 0.5)),
-        "top",
-        "table",
-        creator="",
-        licence="",
-    )
-    above = look_at([0, -3, 0.5], [0, 0, 0], [0, 0, 1], fov_y=40, width=64, height=48)
-    lit = finish(light_scene(RoomScene(table), [lamp], [above], LightSettings(bounces=0), 0))
-    under, beside = np.array([[0, 0, 0], [1.2, 0, 0]], np.float32)
-    up = np.array([[0, 0, 1]], np.float32)
-    dark, bright = (lit.near.lookup(lit.near_light, p[None], up)[0, 0] for p in (under, beside))
+    """A board at half height hides the whole lamp from the floor below its middle, and nothing far beside it."""
+    board = shapes.box([-0.4, -0.4, 1], [0.4, 0.4, 1.05], shapes.paint("board", 0.5, 0.5, 0.5))
+    room = Room()
+    room.add(small_room.meshes[0], "floor", "floor", creator="", licence="")
+    room.add(board, "board", "table", creator="", licence="")
+    scene = RoomScene(room)
+    cells = SurfaceCells(scene.bounds(), 0.05)
+    floor = np.array([[0, 0, 0], [1.8, 0, 0]], np.float32)
+    cells.add(floor, np.array([[0, 0, 1], [0, 0, 1]], np.float32))
+    dark, bright = direct(scene, [lamp], cells, np.random.default_rng(0))[:, 0]
     assert dark == 0
-    assert bright > 0.1
+    # as from a point: L A cos^2 / d^2
+    assert bright == pytest.approx(4 * 9 / (9 + 1.8**2) ** 2, rel=0.05)
 
 
 def test_emitting_surface_shines_and_casts_no_shadow(small_room: Room) -> None:
