@@ -15,22 +15,50 @@ from engine.api.errors import CaptureError
 from engine.api.jobs import Job, Progress
 from engine.grid.environment import Environment
 from engine.grid.fuse import DepthFusion
-from engine.grid.level import Level, Rates, Voxels, draw
+from engine.grid.level import Level, Rates, Voxels, draw, lattice
 from engine.grid.photos import CaptureLike, PhotoBank, ReadingPlan, plan_reading
 from engine.grid.radiance import RadianceGrid
-from engine.grid.spec import GridSpec
-from engine.march.render import render_colour
-from engine.metrics.psnr import mse, psnr_of_mse
+from engine.grid.start import fog_slices, nested_specs
+from engine.metrics.psnr import psnr_of_mse
 
 Float32 = NDArray[np.float32]
-SHELLS = (2.5, 6.0, 15.0)
-"""Boxes around an unbounded scene, as multiples of its own."""
-
-SHELL_SHARE = 0.4
-START_SHARE = 0.02
-FOG = np.float32(-4.0)
-
 OnUpdate = Callable[[RadianceGrid, float | None, float], None]
+
+COARSE = 0.02
+"""Share of the cells that the first level has where there is no depth."""
+
+STAGES = ((0.12, 0.1), (0.3, 0.3), (0.55, 1.0))
+"""Without depth: at this part of the fit, the inner grid gets this share of its cells."""
+
+PRUNE_AT = 0.8
+END = 0.96
+
+FAINT = 1e-3
+"""Between levels, voxels that take less than this share of every ray's light are dropped."""
+
+FAINT_AT_END = 2e-3
+
+LEAST_TRAINED = 40
+BATCH = 8192
+RATE_COLOUR = 0.02
+RATE_DENSITY = 0.5
+
+SMOOTH = 0.1
+"""Without depth: how far voxels move to their neighbours' mean every ``SMOOTH_EVERY`` steps, at first; it fades.
+An explicit step, not a penalty: total variation through Adam's normalised steps ruins the fit."""
+
+SMOOTH_FADE = 0.03
+SMOOTH_EVERY = 8
+
+READ_UNTIL = 0.35
+"""With depth, photos are read and fused until this part of the time is spent; the rest are read later, for rays."""
+
+FIRST_PHOTOS = 12
+JUDGE_RAYS = 8192
+SCORE_RAYS = 400_000
+EPOCHS = 8
+LEAST_RAYS = 4_000_000
+ENVIRONMENT_ROWS = 64
 
 
 @dataclass(frozen=True)
@@ -38,14 +66,19 @@ class FitSettings:
     """How a grid is fitted.
 
     Attributes:
-        seconds: wall-clock budget, reading the photos included.
+        seconds: wall-clock budget, reading the photos included. A fit ends before it when it has seen every pixel
+            ``EPOCHS`` times.
         seed: of the random rays.
         cells: dense cells of the finest grid.
+        voxels: about how many active voxels are kept; a grid that needs more is made coarser.
+        steps: optimise for so many batches instead of by the clock: slower or faster, the result is the same.
     """
 
     seconds: float = 60.0
     seed: int = 0
     cells: int = 4_000_000
+    voxels: int = 250_000
+    steps: int | None = None
 
 
 def fit_grid(
@@ -56,22 +89,30 @@ def fit_grid(
 ) -> Job[RadianceGrid]:
     """Fit a radiance grid to the training views of a capture.
 
+    With depth, the surfaces are fused first and refined by rays. Without, a coarse grid of thin fog clears up level by
+    level. Unbounded scenes get shells, see ``engine.grid.start``; photos with alpha get a white background. Held-out
+    views are read for the PSNR alone, which is that of the grid as it is stored.
+
     Args:
         capture: photos, poses, bounds.
         settings: budget and sizes.
-        device: unused by the CPU kernels.
+        device: where torch runs; the fit itself runs on the CPU, on as many threads as numba is set to in this thread.
         on_update: called with (grid, held-out PSNR or None, seconds) as the grid improves.
 
     Returns:
-        a job: progress in seconds, and in the end the pruned grid with ``meta`` psnr, curve, seconds, heldout.
+        a job: progress in seconds, and in the end the pruned grid, its ``meta`` with ``psnr`` (dB or None), ``curve``
+        ([[seconds, dB], …] from a sample of the held-out pixels), ``seconds``, ``heldout`` (views), ``skipped``
+        (photos that could not be read), ``steps``.
 
     Raises:
-        CaptureError: the capture has no training photo.
+        CaptureError: the capture has no training photo, or none can be read.
     """
     return _Fit(capture, settings or FitSettings(), on_update).run()
 
 
 class _Fit:
+    """One run; ``part`` goes from 0 to 1 with the time spent, the rays seen or the steps taken."""
+
     def __init__(self, capture: CaptureLike, settings: FitSettings, on_update: OnUpdate | None) -> None:
         self.capture, self.settings, self.on_update = capture, settings, on_update
         self.rng = np.random.default_rng(settings.seed)
@@ -80,20 +121,33 @@ class _Fit:
         self.plan = plan_reading(capture)
         if not self.plan.order:
             raise CaptureError("has no photo to fit a grid to", mend="open a capture with posed photos")
+        self.cameras = [capture.views[i].camera for i in self.plan.order]
         self.bank = PhotoBank(capture, self.plan)
         self.unread = list(self.plan.order)
         self.judge_plan = ReadingPlan(tuple(v.index for v in capture.views if v.held_out), self.plan.max_side)
         self.judge = PhotoBank(capture, self.judge_plan)
         self.judge_rays = np.zeros((0, 2), np.int64)
+        self.environment = Environment(ENVIRONMENT_ROWS, self.threads)
+        self.fusions: list[DepthFusion] = []
         self.curve: list[list[float]] = []
         self.next_update = 0.0
-        self.fusions: list[DepthFusion] = []
-        self.environment = Environment(64, self.threads)
         self.note = ""
+        self.skipped = 0
+        self.steps = 0
+        self.rays = 0
+
+    # -- time ---------------------------------------------------------------------------------------------------------
 
     @property
     def elapsed(self) -> float:
         return time.perf_counter() - self.start
+
+    @property
+    def part(self) -> float:
+        if self.settings.steps is not None:
+            return self.steps / max(self.settings.steps, 1)
+        pixels = int((self.bank.views[:, 1] * self.bank.views[:, 2]).sum()) + len(self.unread)
+        return max(self.elapsed / self.settings.seconds, self.rays / max(EPOCHS * pixels, LEAST_RAYS))
 
     def progress(self) -> Progress:
         return Progress(min(self.elapsed, self.settings.seconds), self.settings.seconds, "s", self.note)
@@ -102,166 +156,193 @@ class _Fit:
         for _ in slices:
             yield self.progress()
 
+    # -- photos -------------------------------------------------------------------------------------------------------
+
     def read_one(self) -> None:
+        """Read the next training photo into the bank; fuse its depth while surfaces are still being fused."""
         i = self.unread.pop(0)
-        has_depth = self.capture.views[i].has_depth and bool(self.fusions)
-        photo = self.capture.read(i, max_side=self.plan.max_side, depth=has_depth)
+        depth = bool(self.fusions) and self.capture.views[i].has_depth
+        try:
+            photo = self.capture.read(i, max_side=self.plan.max_side, depth=depth)
+        except CaptureError:
+            self.skipped += 1
+            if not self.unread and not self.bank.cameras:
+                raise
+            return
         if photo.alpha is not None and not self.environment.fixed:
             self.environment = Environment(1, self.threads, fixed=np.ones((1, 1, 3), np.float32))
         self.bank.add(photo)
-        if has_depth and photo.depth_z is not None:
+        if depth and photo.depth_z is not None:
             h, w = photo.depth_z.shape
             rgba = self.bank.pixels[self.bank.views[-1, 0] :][: h * w].reshape(h, w, 4)
             for fusion in self.fusions:
                 fusion.add(photo.camera, np.ascontiguousarray(photo.depth_z, np.float32), rgba)
 
-    def specs(self, share: float) -> list[GridSpec]:
-        """The nested grids with this share of the cells."""
-        bounds = np.asarray(self.capture.bounds_w, np.float64)
-        inner = GridSpec.over(bounds, self.settings.cells * (1 if self.fusions else share))
-        if self.capture.bounded:
-            return [inner]
-        middle, half = bounds.mean(axis=0), (bounds[1] - bounds[0]) / 2
-        half = np.maximum(half, half.max() * 0.5)
-        shells = [
-            GridSpec.over(np.stack([middle - half * f, middle + half * f]), self.settings.cells * share * SHELL_SHARE)
-            for f in SHELLS
-        ]
-        return [inner, *shells]
+    def read_held_out(self) -> Job[None]:
+        """Read the held-out photos and choose the pixels that the curve is drawn from."""
+        for i in self.judge_plan.order:
+            try:
+                self.judge.add(self.capture.read(i, max_side=self.plan.max_side))
+            except CaptureError:
+                self.skipped += 1
+            yield self.progress()
+        if self.judge.cameras:
+            self.judge_rays = draw(self.judge, np.random.default_rng(0), JUDGE_RAYS)
+
+    # -- the run ------------------------------------------------------------------------------------------------------
 
     def run(self) -> Job[RadianceGrid]:
-        s = self.settings
-        if any(v.has_depth for v in self.capture.views if not v.held_out):
-            self.fusions = [
-                DepthFusion(self.specs(1.0 if g == 0 else START_SHARE)[g]) for g in range(len(self.specs(1.0)))
-            ]
+        specs = nested_specs(self.capture.bounds_w, self.capture.bounded, self.settings.cells, COARSE)
+        if any(self.capture.views[i].has_depth for i in self.plan.order):
+            finest = nested_specs(self.capture.bounds_w, True, self.settings.cells, 1.0)
+            self.fusions = [DepthFusion(spec) for spec in (*finest, *specs[1:])]
         yield self.progress()
-        first = len(self.unread) if self.fusions else min(12, len(self.unread))
         shown = 8
-        while len(self.bank.cameras) < first:
+        while self.unread and (self.fusions or len(self.bank.cameras) < FIRST_PHOTOS):
+            if self.part > READ_UNTIL and self.bank.cameras:
+                break
             self.read_one()
             yield self.progress()
             if self.fusions and len(self.bank.cameras) == shown:
                 shown *= 3
-                level = yield from self.beginning()
+                level = yield from self.first_level()
                 yield from self.show(level)
-        for i in self.judge_plan.order:
-            self.judge.add(self.capture.read(i, max_side=self.plan.max_side))
-            yield self.progress()
-        if self.judge.cameras:
-            self.judge_rays = draw(self.judge, np.random.default_rng(0), 8192)
-        level = yield from self.beginning()
+        yield from self.read_held_out()
+        level = yield from self.first_level()
         if self.fusions:
-            yield from self.show(level, force=True)
-        if self.fusions and self.capture.bounded:
-            level = yield from self.optimise(level, s.seconds * 0.85)
+            level = yield from self.within_budget(level)
+            self.fusions.clear()
+            yield from self.show(level, now=True)
+            level = yield from self.optimise(level, PRUNE_AT, smooth=False)
         else:
-            stages = [(0.1, 0.3), (0.3, 0.6), (1.0, 0.85)]
-            level = yield from self.optimise(level, s.seconds * 0.12)
-            for share, until in stages:
-                level = yield from self.pruned(level, 1e-3)
-                out: list[Level] = []
-                yield from self.ticks(level.refine(self.specs(share), out))
-                level = yield from self.optimise(out[0], s.seconds * until)
-        level = yield from self.pruned(level, 1e-2)
-        level = yield from self.optimise(level, s.seconds * 0.97)
-        grid = level.grid(self.environment, {})
-        psnr = yield from self.score(grid)
-        if psnr is not None:
-            self.curve.append([round(self.elapsed, 2), round(psnr, 2)])
-        meta = {
-            "psnr": psnr,
-            "curve": self.curve,
-            "seconds": round(self.elapsed, 2),
-            "heldout": len(self.judge.cameras),
-        }
-        grid.meta.update(meta)
-        if self.on_update is not None:
-            self.on_update(grid, psnr, self.elapsed)
-        return grid
+            for until, share in STAGES:
+                level = yield from self.optimise(level, until, smooth=True)
+                level = yield from self.pruned(level, FAINT)
+                level = yield from self.finer(level, share)
+            level = yield from self.optimise(level, PRUNE_AT, smooth=True)
+        level = yield from self.pruned(level, FAINT_AT_END)
+        level = yield from self.optimise(level, END, smooth=False)
+        return (yield from self.finished(level))
 
-    def beginning(self) -> Job[Level]:
+    def first_level(self) -> Job[Level]:
+        """Fused surfaces where there is depth, fog elsewhere in the shells, or fog everywhere."""
         parts: list[Voxels] = []
-        specs = self.specs(START_SHARE)
+        middle = np.mean(self.capture.bounds_w, axis=0)
+        specs = nested_specs(self.capture.bounds_w, self.capture.bounded, self.settings.cells, COARSE)
         for n, spec in enumerate(specs):
-            if not self.fusions:
-                parts.append(self.fog(spec, None))
-                continue
-            found: list[tuple[NDArray[np.int32], Float32]] = []
-            yield from self.ticks(self.fusions[n].extract(found))
-            fused = Voxels(self.fusions[n].spec, *found[0])
-            parts.append(fused if n == 0 else self.fog(spec, self.fusions[n], fused))
+            if self.fusions and n == 0:
+                found: list[tuple[NDArray[np.int32], Float32]] = []
+                yield from self.ticks(self.fusions[0].extract(found))
+                parts.append(Voxels(self.fusions[0].spec, *found[0]))
+            else:
+                fusion = self.fusions[n] if self.fusions else None
+                yield from self.ticks(fog_slices(spec, self.cameras, middle, fusion, parts))
         out: list[Level] = []
         yield from self.ticks(Level.make(parts, self.threads, out))
         return out[0]
 
-    def fog(self, spec: GridSpec, fusion: DepthFusion | None, fused: Voxels | None = None) -> Voxels:
-        active = np.ones(spec.dims, np.bool_)
-        if fusion is not None and fused is not None:
-            active &= ~fusion.free()
-        active &= self.views_of(spec) >= 2
-        values = np.full((*spec.dims, 4), 0.5, np.float32)
-        values[..., 3] = FOG
-        if fused is not None:
-            active[tuple(fused.index.T)] = True
-            values[tuple(fused.index.T)] = fused.values
-        return Voxels(spec, np.argwhere(active).astype(np.int32), values[active])
+    def within_budget(self, level: Level) -> Job[Level]:
+        """The level, or a coarser one when its surfaces need more voxels than allowed (they grow with 1/voxel^2)."""
+        inner = len(level.parts[0].index)
+        if inner <= self.settings.voxels * 1.15:
+            return level
+        return (yield from self.resized(level, (self.settings.voxels / inner) ** 1.5))
 
-    def views_of(self, spec: GridSpec) -> NDArray[np.int64]:
-        """dims, in how many training photos each cell is."""
-        centres = spec.to_world(
-            np.stack(np.meshgrid(*(np.arange(n) for n in spec.dims), indexing="ij"), -1).reshape(-1, 3) + 0.5
-        )
-        count = np.zeros(len(centres), np.int64)
-        for i in self.plan.order:
-            camera = self.capture.views[i].camera
-            px, z = camera.project(centres)
-            count += camera.contains(np.nan_to_num(px, nan=-1)) & (z > 0)
-        return count.reshape(spec.dims)
+    def finer(self, level: Level, share: float) -> Job[Level]:
+        """The next level, not so fine that its surfaces would need more voxels than allowed."""
+        now = level.parts[0].spec.cells / self.settings.cells
+        room = 1.5 * self.settings.voxels / max(len(level.parts[0].index), 1)
+        share = min(share, now * max(room, 1e-3) ** 1.5)
+        if share < 1.3 * now:
+            return level
+        return (yield from self.resized(level, share))
 
-    def pruned(self, level: Level, share: float) -> Job[Level]:
-        seen: list[Float32] = []
-        yield from self.ticks(level.seen(self.bank, 300_000, seen))
+    def resized(self, level: Level, share: float) -> Job[Level]:
         out: list[Level] = []
-        yield from self.ticks(level.keep(seen[0] > share, out))
+        inner = nested_specs(self.capture.bounds_w, True, self.settings.cells, share)
+        yield from self.ticks(level.refine([*inner, *(p.spec for p in level.parts[1:])], out))
         return out[0]
 
-    def optimise(self, level: Level, until: float) -> Job[Level]:
-        begin = self.elapsed
-        while self.elapsed < until:
+    def pruned(self, level: Level, share: float) -> Job[Level]:
+        """The level without voxels that take less than ``share`` of any ray, nor the faintest beyond the budget.
+
+        A level that was hardly trained stays as it is: what no ray has met yet may be needed.
+        """
+        if level.trained < LEAST_TRAINED:
+            return level
+        weight = level.seen
+        inner = weight[: level.first[1]]
+        if share == FAINT_AT_END and len(inner) > self.settings.voxels:
+            share = max(share, float(np.partition(inner, -self.settings.voxels)[-self.settings.voxels]))
+        out: list[Level] = []
+        yield from self.ticks(level.keep(weight >= share, out))
+        return out[0]
+
+    def optimise(self, level: Level, until: float, *, smooth: bool) -> Job[Level]:
+        """Take steps until ``part`` reaches ``until``; learning rates fall to a tenth meanwhile."""
+        begin = self.part
+        while self.part < until:
             if self.unread:
                 self.read_one()
                 yield self.progress()
-            done = (self.elapsed - begin) / max(until - begin, 1e-9)
-            decay = 0.1**done
-            rays = draw(self.bank, self.rng, 8192)
+            decay = 0.1 ** ((self.part - begin) / (until - begin))
+            rays = draw(self.bank, self.rng, BATCH)
             jitter = self.rng.random(len(rays), np.float32)
-            level.train(self.bank, rays, jitter, self.environment, Rates(0.02 * decay, 0.5 * decay, 0.02 * decay))
+            rates = Rates(RATE_COLOUR * decay, RATE_DENSITY * decay, RATE_COLOUR * decay)
+            level.train(self.bank, rays, jitter, self.environment, rates)
+            self.steps += 1
+            self.rays += len(rays)
             yield self.progress()
+            if smooth and self.steps % SMOOTH_EVERY == 0:
+                strength = SMOOTH * SMOOTH_FADE**self.part
+                level.smooth(strength / 2, strength)
+                yield self.progress()
             yield from self.show(level)
         return level
 
-    def score(self, grid: RadianceGrid) -> Job[float | None]:
-        errors: list[float] = []
-        for camera, (first, w, h) in zip(self.judge.cameras, self.judge.views, strict=True):
-            image, _, _ = render_colour(grid, camera)
-            truth = self.judge.pixels[first : first + w * h].reshape(h, w, 4)
-            valid = truth[..., 3] > 0
-            if valid.any():
-                errors.append(mse(np.clip(image, 0, 1), truth[..., :3] / np.float32(255), valid))
-            yield self.progress()
-        return float(np.mean([psnr_of_mse(e) for e in errors])) if errors else None
+    # -- results ------------------------------------------------------------------------------------------------------
 
-    def show(self, level: Level, force: bool = False) -> Job[None]:
-        if self.elapsed < self.next_update and not force:
+    def show(self, level: Level, now: bool = False) -> Job[None]:
+        """Hand the grid as it stands to the caller when it is time: every second at first, then every two."""
+        if self.elapsed < self.next_update and not now:
             return
         self.next_update = self.elapsed + (1.0 if self.elapsed < 8 else 2.0)
         psnr = None
         if len(self.judge_rays):
-            psnr = psnr_of_mse(level.error(self.judge, self.judge_rays, self.environment))
+            error, used = level.error(self.judge, self.judge_rays, self.environment)
+            psnr = psnr_of_mse(error / max(3 * used, 1))
             self.curve.append([round(self.elapsed, 2), round(psnr, 2)])
             self.note = f"{psnr:.1f} dB"
             yield self.progress()
         if self.on_update is not None:
             self.on_update(level.grid(self.environment, {}), psnr, self.elapsed)
         yield self.progress()
+
+    def finished(self, level: Level) -> Job[RadianceGrid]:
+        grid = level.grid(self.environment, {})
+        yield self.progress()
+        level.round_to(grid, self.environment)
+        errors: list[float] = []
+        for view in range(len(self.judge.cameras)):
+            total, used = 0.0, 0
+            for rays in lattice(self.judge, SCORE_RAYS, view):
+                error, count = level.error(self.judge, rays, self.environment)
+                total += error
+                used += count
+                yield self.progress()
+            if used:
+                errors.append(total / (3 * used))
+        psnr = round(float(np.mean([psnr_of_mse(e) for e in errors])), 3) if errors else None
+        if psnr is not None:
+            self.curve.append([round(self.elapsed, 2), round(psnr, 2)])
+        grid.meta.update(
+            psnr=psnr,
+            curve=self.curve,
+            seconds=round(self.elapsed, 2),
+            heldout=len(self.judge.cameras),
+            skipped=self.skipped,
+            steps=self.steps,
+        )
+        if self.on_update is not None:
+            self.on_update(grid, psnr, self.elapsed)
+        return grid

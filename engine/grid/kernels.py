@@ -106,7 +106,7 @@ def _sample_ray(
 @pjit
 def forward_backward(
     rays, jitter, cams, origins, views, pixels, sizes, starts, scales, packed, env, lut, skip,
-    threads, gradient, env_gradient, loss,
+    threads, gradient, most, env_gradient, loss,
 ):  # fmt: skip
     """Squared error of a batch of pixels and its gradient.
 
@@ -126,6 +126,7 @@ def forward_backward(
         skip: raveled empty-space distances.
         threads: how many share the batch, each with its own buffers.
         gradient: (threads, V + 1, 4), added to.
+        most: (threads, V + 1), raised to the largest share of a ray's light that each voxel gives as a corner.
         env_gradient: (threads, H, W, 3), added to.
         loss: (threads, 2), set to the sum of squared errors and the number of rays that count.
     """
@@ -140,6 +141,7 @@ def forward_backward(
         error = np.empty(3, np.float32)
         rest = np.empty(3, np.float32)
         buffer = gradient[th]
+        seen_buffer = most[th]
         env_buffer = env_gradient[th]
         total = 0.0
         used = 0
@@ -202,22 +204,28 @@ def forward_backward(
                     buffer[j, 1] += wm * s1
                     buffer[j, 2] += wm * s2
                     buffer[j, 3] += wm * s3
+                    seen_buffer[j] = max(seen_buffer[j], wm * w)
                 left = after
         loss[th, 0] = total
         loss[th, 1] = used
 
 
 @pjit
-def adam(packed, gradient, moment, second, rate_colour, rate_density, step, threads):
-    """Masked Adam (Kingma and Ba, 2015) over the voxels that got gradient; sums and clears the threads' buffers.
+def adam(packed, gradient, most, seen, moment, second, rate_colour, rate_density, step, threads):
+    """Masked Adam (Kingma and Ba, 2015) over the voxels that got gradient; merges and clears the threads' buffers.
 
     ``moment``, ``second``: (V + 1, 4). beta = (0.9, 0.99). Voxels without gradient keep their values and moments; the
-    last row, the empty voxel, never moves.
+    last row, the empty voxel, never moves. ``seen`` (V + 1,) follows ``most`` as a maximum that fades by 1 % a step.
     """
     c1 = np.float32(1.0 / (1.0 - 0.9**step))
     c2 = np.float32(1.0 / math.sqrt(1.0 - 0.99**step))
     last = packed.shape[0] - 1
     for j in nb.prange(packed.shape[0]):
+        best = np.float32(0.99) * seen[j]
+        for th in range(threads):
+            best = max(best, most[th, j])
+            most[th, j] = ZERO
+        seen[j] = best
         touched = False
         for th in range(threads):
             for k in range(4):
@@ -243,39 +251,43 @@ def adam(packed, gradient, moment, second, rate_colour, rate_density, step, thre
 
 
 @pjit
-def seen_weight(rays, cams, origins, views, pixels, sizes, starts, scales, packed, lut, skip, threads, most):
-    """Raise ``most`` (threads, V + 1) to the largest share of a ray's light that each voxel gives as a corner.
+def smoothed(packed, index, first, sizes, starts, lut, colour, density, out):
+    """``out`` (V + 1, 4) = packed moved towards the mean of its active neighbours along the axes.
 
-    The other arguments are those of ``forward_backward``.
+    The step is ``colour`` and ``density`` in [0, 1] of the way. Index (V, 3), first (G + 1,) where each grid's rows
+    begin.
     """
-    count = rays.shape[0]
-    for th in nb.prange(threads):
-        row = np.empty((MAX_SAMPLES, 8), np.uint32)
-        weight = np.empty((MAX_SAMPLES, 8), np.float32)
-        value = np.empty((MAX_SAMPLES, 4), np.float32)
-        active = np.empty(MAX_SAMPLES, np.float32)
-        alphas = np.empty(MAX_SAMPLES, np.float32)
-        buffer = most[th]
-        for n in range(count * th // threads, count * (th + 1) // threads):
-            view = rays[n, 0]
-            width = views[view, 1]
-            pixel = rays[n, 1] % (width * views[view, 2])
-            if pixels[views[view, 0] + pixel, 3] == 0:
-                continue
-            u = np.float32(pixel % width) + HALF
-            v = np.float32(pixel // width) + HALF
-            ox, oy, oz, dx, dy, dz, _length = ray_of(cams[view], u, v)
-            samples = _sample_ray(
-                ox, oy, oz, dx, dy, dz, HALF, origins[view], sizes, starts, scales, packed, lut, skip,
-                row, weight, value, active, alphas,
-            )  # fmt: skip
-            left = ONE
-            for i in range(samples):
-                w = left * alphas[i]
-                for m in range(8):
-                    j = row[i, m]
-                    buffer[j] = max(buffer[j], w * weight[i, m])
-                left *= ONE - alphas[i]
+    empty = np.uint32(packed.shape[0] - 1)
+    for g in range(sizes.shape[0]):
+        nx, ny, nz = sizes[g, 0], sizes[g, 1], sizes[g, 2]
+        for j in nb.prange(first[g], first[g + 1]):
+            x, y, z = index[j, 0], index[j, 1], index[j, 2]
+            cell = flat(x, y, z, ny, nz) + np.uint64(starts[g])
+            r, gr, b, s, n = ZERO, ZERO, ZERO, ZERO, ZERO
+            for side in range(6):
+                axis = side >> 1
+                up = (side & 1) == 1
+                place = x if axis == 0 else (y if axis == 1 else z)
+                size = nx if axis == 0 else (ny if axis == 1 else nz)
+                if (up and place + 1 >= size) or (not up and place == 0):
+                    continue
+                jump = np.uint64(ny * nz) if axis == 0 else (np.uint64(nz) if axis == 1 else np.uint64(1))
+                other = min(np.uint32(lut[cell + jump if up else cell - jump]), empty)
+                if other == empty:
+                    continue
+                r += packed[other, 0]
+                gr += packed[other, 1]
+                b += packed[other, 2]
+                s += packed[other, 3]
+                n += ONE
+            inv = ONE / max(n, ONE)
+            step = colour if n > 0 else ZERO
+            out[j, 0] = packed[j, 0] + step * (r * inv - packed[j, 0])
+            out[j, 1] = packed[j, 1] + step * (gr * inv - packed[j, 1])
+            out[j, 2] = packed[j, 2] + step * (b * inv - packed[j, 2])
+            out[j, 3] = packed[j, 3] + (density if n > 0 else ZERO) * (s * inv - packed[j, 3])
+    for k in range(4):
+        out[packed.shape[0] - 1, k] = packed[packed.shape[0] - 1, k]
 
 
 @pjit

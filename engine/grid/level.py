@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.grid.environment import Environment
-from engine.grid.kernels import adam, forward_backward, seen_weight, squared_error
+from engine.grid.kernels import adam, forward_backward, smoothed, squared_error
 from engine.grid.photos import PhotoBank
 from engine.grid.radiance import RadianceGrid, raw_of_tau, tau_of_raw
 from engine.grid.resample import resample_slices
@@ -22,7 +22,7 @@ Float32 = NDArray[np.float32]
 Int32 = NDArray[np.int32]
 UInt8 = NDArray[np.uint8]
 
-SEEN_BATCH = 8192
+LATTICE_BATCH = 8192
 TILE = (4, 2)
 
 
@@ -51,6 +51,7 @@ class Level:
         parts: the grids; their ``values`` are views of ``packed``.
         packed: (V + 1, 4), all voxels and the empty one.
         first: (G + 1,) where each grid's rows begin.
+        trained: steps taken since it was made.
     """
 
     def __init__(self, parts: Sequence[Voxels], tables: Sequence[tuple[Int32, UInt8]], threads: int) -> None:
@@ -76,10 +77,15 @@ class Level:
         self.starts = np.cumsum([0, *(p.spec.cells for p in parts[:-1])]).astype(np.int64)
         self.scales = np.array([parts[0].spec.voxel / p.spec.voxel for p in parts], np.float32)
         self.gradient: Float32 = np.zeros((threads, count + 1, 4), np.float32)
+        self._most: Float32 = np.zeros((threads, count + 1), np.float32)
+        self._seen: Float32 = np.zeros(count + 1, np.float32)
         self._moment = np.zeros_like(self.packed)
         self._second = np.zeros_like(self.packed)
+        self.index = np.concatenate([p.index for p in parts])
+        self._other = np.empty_like(self.packed)
         self._loss = np.zeros((threads, 2))
         self._step = 0
+        self.trained = 0
         self._bank: PhotoBank | None = None
         self._cams: Float32 = np.zeros((0, 12), np.float32)
         self._origins: Float32 = np.zeros((0, len(parts), 3), np.float32)
@@ -92,6 +98,11 @@ class Level:
             yield from tables_slices(part.index, part.spec.dims, tables)
         out.append(Level(parts, tables, threads))
         yield
+
+    @property
+    def seen(self) -> Float32:
+        """(V,) the largest share w of a ray's light that each voxel gave lately; 0 where no ray came by."""
+        return self._seen[:-1]
 
     @property
     def count(self) -> int:
@@ -112,42 +123,36 @@ class Level:
         self._see(bank)
         forward_backward(
             rays, jitter, self._cams, self._origins, bank.views, bank.pixels, self.sizes, self.starts, self.scales,
-            self.packed, environment.map, self.lut, self.skip, self.threads, self.gradient, environment.gradient,
-            self._loss,
+            self.packed, environment.map, self.lut, self.skip, self.threads, self.gradient, self._most,
+            environment.gradient, self._loss,
         )  # fmt: skip
         self._step += 1
+        self.trained += 1
         adam(
-            self.packed, self.gradient, self._moment, self._second,
+            self.packed, self.gradient, self._most, self._seen, self._moment, self._second,
             np.float32(rates.colour), np.float32(rates.density), self._step, self.threads,
         )  # fmt: skip
         environment.update(rates.environment)
         total, used = self._loss.sum(axis=0)
         return float(total / max(3 * used, 1))
 
-    def error(self, bank: PhotoBank, rays: NDArray[np.int64], environment: Environment) -> float:
-        """Mean squared error of rays (N, 2) of a bank, without learning from them."""
+    def smooth(self, colour: float, density: float) -> None:
+        """Move every voxel these shares of the way to the mean of its neighbours."""
+        smoothed(
+            self.packed, self.index, self.first, self.sizes, self.starts, self.lut,
+            np.float32(colour), np.float32(density), self._other,
+        )  # fmt: skip
+        self.packed[:] = self._other
+
+    def error(self, bank: PhotoBank, rays: NDArray[np.int64], environment: Environment) -> tuple[float, int]:
+        """Sum of squared errors of rays (N, 2) over three channels, and how many rays are valid; nothing is learnt."""
         self._see(bank)
         squared_error(
             rays, self._cams, self._origins, bank.views, bank.pixels, self.sizes, self.starts, self.scales,
             self.packed, environment.map, self.lut, self.skip, self.threads, self._loss,
         )  # fmt: skip
         total, used = self._loss.sum(axis=0)
-        return float(total / max(3 * used, 1))
-
-    def seen(self, bank: PhotoBank, rays: int, out: list[Float32]) -> Iterator[None]:
-        """Append (V,) the largest share of light that any of about ``rays`` training rays takes from each voxel.
-
-        The rays form a lattice over every photo, as they do in a picture, so that neighbours share the cache.
-        """
-        self._see(bank)
-        most = np.zeros((self.threads, self.count + 1), np.float32)
-        for batch in lattice(bank, rays):
-            seen_weight(
-                batch, self._cams, self._origins, bank.views, bank.pixels, self.sizes, self.starts, self.scales,
-                self.packed, self.lut, self.skip, self.threads, most,
-            )  # fmt: skip
-            yield
-        out.append(most.max(axis=0)[:-1])
+        return float(total), int(used)
 
     def keep(self, mask: NDArray[np.bool_], out: list[Level]) -> Iterator[None]:
         """Append the level of the voxels in ``mask`` (V,) to ``out``; their optimiser state goes with them."""
@@ -157,6 +162,7 @@ class Level:
         whole = np.append(mask, True)
         level = out[-1]
         level._moment, level._second, level._step = self._moment[whole], self._second[whole], self._step
+        level._seen = self._seen[whole]
         yield
 
     def refine(self, specs: Sequence[GridSpec], out: list[Level]) -> Iterator[None]:
@@ -176,6 +182,12 @@ class Level:
             parts.append(Voxels(spec, index, values))
             yield
         yield from Level.make(parts, self.threads, out)
+
+    def round_to(self, grid: RadianceGrid, environment: Environment) -> None:
+        """Take over the stored precision of ``grid``, which was made from this level, and its background."""
+        for part, stored in zip(self.parts, (grid, *grid.shells), strict=True):
+            part.values[:] = stored.packed[:-1]
+        environment.map = grid.background.copy()
 
     def grid(self, environment: Environment, meta: Mapping[str, Any]) -> RadianceGrid:
         """The grid as it stands, at stored precision."""
@@ -219,13 +231,14 @@ def draw(bank: PhotoBank, rng: np.random.Generator, count: int) -> NDArray[np.in
     return rays
 
 
-def lattice(bank: PhotoBank, rays: int) -> Iterator[NDArray[np.int64]]:
-    """Batches (N, 2) of about ``rays`` rays on a regular lattice over all photos of the bank."""
+def lattice(bank: PhotoBank, rays: int, only: int | None = None) -> Iterator[NDArray[np.int64]]:
+    """Batches (N, 2) of about ``rays`` rays on a regular lattice over all photos of the bank, or of photo ``only``."""
     pixels = int((bank.views[:, 1] * bank.views[:, 2]).sum())
     step = max(1, int((pixels / rays) ** 0.5))
-    for view, (_, width, height) in enumerate(bank.views):
+    for view in range(len(bank.views)) if only is None else (only,):
+        _, width, height = bank.views[view]
         x, y = np.arange(view % step, width, step), np.arange(view % step, height, step)
         pixel = (y[:, None] * width + x).ravel()
-        for start in range(0, len(pixel), SEEN_BATCH):
-            part = pixel[start : start + SEEN_BATCH]
+        for start in range(0, len(pixel), LATTICE_BATCH):
+            part = pixel[start : start + LATTICE_BATCH]
             yield np.stack([np.full_like(part, view), part], axis=1)
