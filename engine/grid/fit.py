@@ -107,14 +107,20 @@ def fit_grid(
     Raises:
         CaptureError: the capture has no training photo, or none can be read.
     """
-    return _Fit(capture, settings or FitSettings(), on_update).run()
+    return Fit(capture, settings or FitSettings(), on_update).run()
 
 
-class _Fit:
+class Fit:
     """One run; ``part`` goes from 0 to 1 with the time spent, the rays seen or the steps taken."""
 
-    def __init__(self, capture: CaptureLike, settings: FitSettings, on_update: OnUpdate | None) -> None:
-        self.capture, self.settings, self.on_update = capture, settings, on_update
+    def __init__(
+        self,
+        capture: CaptureLike,
+        settings: FitSettings,
+        on_update: OnUpdate | None,
+        level_type: type[Level] = Level,
+    ) -> None:
+        self.capture, self.settings, self.on_update, self.level_type = capture, settings, on_update, level_type
         self.rng = np.random.default_rng(settings.seed)
         self.threads = numba.get_num_threads()
         self.start = time.perf_counter()
@@ -238,7 +244,7 @@ class _Fit:
                 fusion = self.fusions[n] if self.fusions else None
                 yield from self.ticks(fog_slices(spec, self.cameras, middle, fusion, parts))
         out: list[Level] = []
-        yield from self.ticks(Level.make(parts, self.threads, out))
+        yield from self.ticks(self.level_type.make(parts, self.threads, out))
         return out[0]
 
     def within_budget(self, level: Level) -> Job[Level]:

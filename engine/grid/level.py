@@ -51,6 +51,8 @@ class Level:
         parts: the grids; their ``values`` are views of ``packed``.
         packed: (V + 1, 4), all voxels and the empty one.
         first: (G + 1,) where each grid's rows begin.
+        gradient: (threads, V + 1, 4), what ``differentiate`` adds to.
+        most: (threads, V + 1), the largest share of a ray's light that each voxel gave in this step.
         trained: steps taken since it was made.
     """
 
@@ -77,7 +79,7 @@ class Level:
         self.starts = np.cumsum([0, *(p.spec.cells for p in parts[:-1])]).astype(np.int64)
         self.scales = np.array([parts[0].spec.voxel / p.spec.voxel for p in parts], np.float32)
         self.gradient: Float32 = np.zeros((threads, count + 1, 4), np.float32)
-        self._most: Float32 = np.zeros((threads, count + 1), np.float32)
+        self.most: Float32 = np.zeros((threads, count + 1), np.float32)
         self._seen: Float32 = np.zeros(count + 1, np.float32)
         self._moment = np.zeros_like(self.packed)
         self._second = np.zeros_like(self.packed)
@@ -90,13 +92,13 @@ class Level:
         self._cams: Float32 = np.zeros((0, 12), np.float32)
         self._origins: Float32 = np.zeros((0, len(parts), 3), np.float32)
 
-    @staticmethod
-    def make(parts: Sequence[Voxels], threads: int, out: list[Level]) -> Iterator[None]:
+    @classmethod
+    def make(cls, parts: Sequence[Voxels], threads: int, out: list[Level]) -> Iterator[None]:
         """Append the level of these voxels to ``out``, in slices."""
         tables: list[tuple[Int32, UInt8]] = []
         for part in parts:
             yield from tables_slices(part.index, part.spec.dims, tables)
-        out.append(Level(parts, tables, threads))
+        out.append(cls(parts, tables, threads))
         yield
 
     @property
@@ -120,19 +122,26 @@ class Level:
         self, bank: PhotoBank, rays: NDArray[np.int64], jitter: Float32, environment: Environment, rates: Rates
     ) -> float:
         """One step of Adam on a batch of rays (N, 2), jitter (N,); returns the mean squared error before it."""
-        self._see(bank)
-        forward_backward(
-            rays, jitter, self._cams, self._origins, bank.views, bank.pixels, self.sizes, self.starts, self.scales,
-            self.packed, environment.map, self.lut, self.skip, self.threads, self.gradient, self._most,
-            environment.gradient, self._loss,
-        )  # fmt: skip
+        error = self.differentiate(bank, rays, jitter, environment)
         self._step += 1
         self.trained += 1
         adam(
-            self.packed, self.gradient, self._most, self._seen, self._moment, self._second,
+            self.packed, self.gradient, self.most, self._seen, self._moment, self._second,
             np.float32(rates.colour), np.float32(rates.density), self._step, self.threads,
         )  # fmt: skip
         environment.update(rates.environment)
+        return error
+
+    def differentiate(
+        self, bank: PhotoBank, rays: NDArray[np.int64], jitter: Float32, environment: Environment
+    ) -> float:
+        """Add the gradient of a batch's mean squared error to the threads' buffers; returns the error."""
+        self._see(bank)
+        forward_backward(
+            rays, jitter, self._cams, self._origins, bank.views, bank.pixels, self.sizes, self.starts, self.scales,
+            self.packed, environment.map, self.lut, self.skip, self.threads, self.gradient, self.most,
+            environment.gradient, self._loss,
+        )  # fmt: skip
         total, used = self._loss.sum(axis=0)
         return float(total / max(3 * used, 1))
 
@@ -158,7 +167,7 @@ class Level:
         """Append the level of the voxels in ``mask`` (V,) to ``out``; their optimiser state goes with them."""
         masks = [mask[self.first[n] : self.first[n + 1]] for n in range(len(self.parts))]
         parts = [Voxels(p.spec, p.index[m], p.values[m]) for p, m in zip(self.parts, masks, strict=True)]
-        yield from Level.make(parts, self.threads, out)
+        yield from type(self).make(parts, self.threads, out)
         whole = np.append(mask, True)
         level = out[-1]
         level._moment, level._second, level._step = self._moment[whole], self._second[whole], self._step
@@ -181,7 +190,7 @@ class Level:
             values[:, 3] = raw_of_tau(tau_of_raw(values[:, 3]) * (spec.voxel / old.spec.voxel))
             parts.append(Voxels(spec, index, values))
             yield
-        yield from Level.make(parts, self.threads, out)
+        yield from type(self).make(parts, self.threads, out)
 
     def round_to(self, grid: RadianceGrid, environment: Environment) -> None:
         """Take over the stored precision of ``grid``, which was made from this level, and its background."""

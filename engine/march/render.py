@@ -108,9 +108,7 @@ def visible(grid: RadianceGrid, camera: Camera, pos_w: ArrayLike) -> NDArray[np.
     return seen
 
 
-def unblocked(
-    grid: RadianceGrid, origin_w: NDArray[np.float64], pos_w: NDArray[np.float64]
-) -> NDArray[np.bool_]:
+def unblocked(grid: RadianceGrid, origin_w: NDArray[np.float64], pos_w: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Whether more than half of the light of points (N, 3) reaches the origins (N, 3), a little before the points."""
     ray = pos_w - origin_w
     distance = np.linalg.norm(ray, axis=1)
