@@ -32,6 +32,8 @@ from engine.training.pairs import PairSet, Source, capture_pairs, open_source, w
 from engine.training.projection import discriminant_projection
 
 TEMPERATURE = 0.07
+SPREAD = 0.01
+"""Of the image's diagonal: how far beside the true point still counts, see ``info_nce``."""
 BATCH = 4
 VALIDATION = 0.1
 """Share of each set's pairs that is kept for the printed recall."""
@@ -82,12 +84,27 @@ class LinearHead(nn.Module):
         return out | {"bias": self.bias.detach()}
 
 
-def info_nce(a: Tensor, b: Tensor) -> Tensor:
-    """Mean of -log softmax over the points of each pair, a to b and b to a: (P, N, dim) unit features to a number."""
+def info_nce(a: Tensor, b: Tensor, pos_a: Tensor, pos_b: Tensor) -> Tensor:
+    """Cross-entropy of which point of the other view each point is, among those of its pair, both ways.
+
+    The target is not the true point alone but a Gaussian of ``SPREAD`` around its place: a point beside the true one
+    is nearly right, and pushing it away costs recall at the looser radii.
+
+    Args:
+        a: (P, N, dim) unit features in one view.
+        b: the same points in the other, row by row.
+        pos_a: (P, N, 2) where the points lie in the first view, in diagonals.
+        pos_b: where they lie in the other.
+    """
     logits = a @ b.transpose(1, 2) / TEMPERATURE
-    target = torch.arange(logits.shape[1], device=logits.device).expand(len(logits), -1)
-    both = nn.functional.cross_entropy(logits, target) + nn.functional.cross_entropy(logits.transpose(1, 2), target)
-    return both / 2
+    there = nn.functional.cross_entropy(logits.flatten(0, 1), _nearness(pos_b).flatten(0, 1))
+    back = nn.functional.cross_entropy(logits.transpose(1, 2).flatten(0, 1), _nearness(pos_a).flatten(0, 1))
+    return (there + back) / 2
+
+
+def _nearness(pos: Tensor) -> Tensor:
+    """(P, N, 2) places to (P, N, N) weights that sum to one along the last axis."""
+    return torch.softmax(-(torch.cdist(pos, pos) ** 2) / (2 * SPREAD**2), dim=-1)
 
 
 def recall(head: LinearHead, pairs: PairSet) -> float:
@@ -115,10 +132,7 @@ def split(pairs: PairSet) -> tuple[PairSet, PairSet]:
     """Training and validation pairs; a single pair serves as both."""
     kept = max(1, round(VALIDATION * len(pairs)))
     first = max(1, len(pairs) - kept)
-    return (
-        PairSet(pairs.name, pairs.kind, pairs.a[:first], pairs.b[:first]),
-        PairSet(pairs.name, pairs.kind, pairs.a[-kept:], pairs.b[-kept:]),
-    )
+    return pairs.rows(slice(None, first)), pairs.rows(slice(-kept, None))
 
 
 def batch_weights(sets: list[PairSet]) -> Tensor:
@@ -153,7 +167,7 @@ def train(sets: list[PairSet], args: Arguments) -> Job[LinearHead]:
         x, y = chosen.a[rows].float(), chosen.b[rows].float()
         f, g = head(x), head(y)
         told = nn.functional.cosine_similarity(teller(f), x, dim=-1).mean()
-        loss = info_nce(f, g) + args.anchor * (1 - told)
+        loss = info_nce(f, g, chosen.pos_a[rows], chosen.pos_b[rows]) + args.anchor * (1 - told)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

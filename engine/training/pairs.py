@@ -31,15 +31,51 @@ _PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png"}
 
 @dataclass(frozen=True, eq=False)
 class PairSet:
-    """P pairs of views of one source: ``a``, ``b`` (P, POINTS, C) float16, row n of both at the same surface point."""
+    """P pairs of views of one source.
+
+    Attributes:
+        name: of the source.
+        kind: ``depth`` or ``photos``, where the correspondences come from.
+        a, b: (P, POINTS, C) float16 hypercolumns, row n of both at the same surface point.
+        pos_a, pos_b: (P, POINTS, 2) float32, where those points lie, in units of the image's diagonal.
+    """
 
     name: str
     kind: str
     a: Tensor
     b: Tensor
+    pos_a: Tensor
+    pos_b: Tensor
 
     def __len__(self) -> int:
         return len(self.a)
+
+    def rows(self, rows: slice | Tensor) -> PairSet:
+        """Some of the pairs."""
+        return PairSet(self.name, self.kind, self.a[rows], self.b[rows], self.pos_a[rows], self.pos_b[rows])
+
+
+class _Collector:
+    """Hypercolumns and positions of pairs as they come."""
+
+    def __init__(self, trunk: HypercolumnTrunk) -> None:
+        self._trunk = trunk
+        self._looks: tuple[list[Tensor], list[Tensor]] = ([], [])
+        self._pos: tuple[list[Tensor], list[Tensor]] = ([], [])
+
+    def __len__(self) -> int:
+        return len(self._looks[0])
+
+    def add(self, images: Sequence[UInt8], pos_px: Sequence[Float64]) -> None:
+        """One pair: two images and (POINTS, 2) pixels in each."""
+        for side in (0, 1):
+            height, width = images[side].shape[:2]
+            self._looks[side].append(hypercolumns(self._trunk, images[side], pos_px[side]))
+            self._pos[side].append(torch.from_numpy(pos_px[side] / np.hypot(width, height)).float())
+
+    def done(self, name: str, kind: str) -> PairSet:
+        """All of them."""
+        return PairSet(name, kind, *(torch.stack(x) for x in (*self._looks, *self._pos)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,19 +131,17 @@ def warped_pairs(
     trunk: HypercolumnTrunk, name: str, photos: Sequence[UInt8], count: int, rng: np.random.Generator
 ) -> Job[PairSet]:
     """``count`` pairs of looks at ``photos``, taken in turn."""
-    a: list[Tensor] = []
-    b: list[Tensor] = []
-    while len(a) < count:
-        yield Progress(len(a), count, "pairs", f"warping {name}")
-        pair = warped_pair(photos[len(a) % len(photos)], rng)
+    found = _Collector(trunk)
+    while len(found) < count:
+        yield Progress(len(found), count, "pairs", f"warping {name}")
+        pair = warped_pair(photos[len(found) % len(photos)], rng)
         height, width = pair.a.shape[:2]
         pos_a = rng.uniform(0, [width, height], (40 * POINTS, 2))
         pos_b = pair.transfer(pos_a)
         inside = np.flatnonzero(((pos_b >= 0) & (pos_b < [width, height])).all(axis=1))[:POINTS]
         if len(inside) == POINTS:
-            a.append(hypercolumns(trunk, pair.a, pos_a[inside]))
-            b.append(hypercolumns(trunk, pair.b, pos_b[inside]))
-    return PairSet(name, "photos", torch.stack(a), torch.stack(b))
+            found.add((pair.a, pair.b), (pos_a[inside], pos_b[inside]))
+    return found.done(name, "photos")
 
 
 def capture_pairs(trunk: HypercolumnTrunk, capture: Capture, count: int, rng: np.random.Generator) -> Job[PairSet]:
@@ -118,17 +152,15 @@ def capture_pairs(trunk: HypercolumnTrunk, capture: Capture, count: int, rng: np
     """
     views, _ = yield from depth_views(capture, LONG_SIDE)
     pairs = yield from view_pairs(views, count, rng)
-    a: list[Tensor] = []
-    b: list[Tensor] = []
+    found = _Collector(trunk)
     for done, (i, j) in enumerate(pairs):
         yield Progress(done, len(pairs), "pairs", f"matching views of {capture.name}")
         pos_a = random_pixels(views[i], 40 * POINTS, rng)
         pos_b, true = reproject(views[i], views[j], pos_a)
         chosen = np.flatnonzero(true)[:POINTS]
-        if len(chosen) < POINTS:
-            continue
-        for out, view, pos in ((a, views[i], pos_a[chosen]), (b, views[j], pos_b[chosen])):
-            out.append(hypercolumns(trunk, capture.read(view.index, LONG_SIDE).rgb, pos))
-    if not a:
+        if len(chosen) == POINTS:
+            images = [capture.read(views[v].index, LONG_SIDE).rgb for v in (i, j)]
+            found.add(images, (pos_a[chosen], pos_b[chosen]))
+    if not len(found):
         raise QueryError("no two views share enough to learn from", path=capture.path, mend="leave it out of --data")
-    return PairSet(capture.name, "depth", torch.stack(a), torch.stack(b))
+    return found.done(capture.name, "depth")

@@ -37,7 +37,8 @@ def made_up(pairs: int, points: int = 64, seed: int = 0) -> PairSet:
         x[..., 40:120] = 2 * torch.randn(pairs, points, 80, generator=g)
         return torch.nn.functional.normalize(x, dim=-1).half()
 
-    return PairSet("made up", "photos", view(), view())
+    pos = torch.rand(pairs, points, 2, generator=g)
+    return PairSet("made up", "photos", view(), view(), pos, pos)
 
 
 def test_projection_keeps_what_separates_points() -> None:
@@ -52,11 +53,21 @@ def test_projection_keeps_what_separates_points() -> None:
 
 def test_info_nce_by_hand() -> None:
     e = torch.eye(2)[None]
+    far = torch.tensor([[[0.1, 0.1], [0.9, 0.5]]])
     hit = np.exp(1 / 0.07)
-    assert info_nce(e, e).item() == pytest.approx(np.log(1 + 1 / hit), abs=1e-6)
-    assert info_nce(e, e.flip(1)).item() == pytest.approx(1 / 0.07, rel=1e-4)
+    assert info_nce(e, e, far, far).item() == pytest.approx(np.log(1 + 1 / hit), abs=1e-6)
+    assert info_nce(e, e.flip(1), far, far).item() == pytest.approx(1 / 0.07, rel=1e-4)
     same = torch.ones(1, 5, 1)
-    assert info_nce(same, same).item() == pytest.approx(np.log(5), rel=1e-5)
+    assert info_nce(same, same, torch.rand(1, 5, 2), torch.rand(1, 5, 2)).item() == pytest.approx(np.log(5), rel=1e-5)
+
+
+def test_a_neighbour_is_nearly_right() -> None:
+    """Two points at one place and a third far off: confusing the two costs log 2 at least, and no more than that."""
+    pos = torch.tensor([[[0.2, 0.2], [0.2, 0.2], [0.9, 0.9]]])
+    e = torch.eye(3)[None]
+    alike = e[:, [0, 0, 2]]
+    assert info_nce(alike, alike, pos, pos).item() == pytest.approx(2 / 3 * np.log(2), abs=1e-4)
+    assert info_nce(e, e[:, [1, 0, 2]], pos, pos).item() == pytest.approx(info_nce(e, e, pos, pos).item(), rel=1e-5)
 
 
 def test_training_finds_more_unseen_points() -> None:
@@ -74,7 +85,8 @@ def test_training_finds_more_unseen_points() -> None:
 
 
 def test_captures_with_depth_have_their_share() -> None:
-    photos, depth = made_up(3), PairSet("room", "depth", *(torch.zeros(1, 2, C),) * 2)
+    photos, depth = made_up(3), made_up(1)
+    depth = PairSet("room", "depth", depth.a, depth.b, depth.pos_a, depth.pos_b)
     torch.testing.assert_close(batch_weights([photos, depth]), torch.tensor([0.6, 0.4]))
     torch.testing.assert_close(batch_weights([photos, photos]), torch.tensor([0.5, 0.5]))
 
