@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -10,7 +12,8 @@ import pytest
 from engine.api.camera import Camera, look_at
 from engine.api.errors import QueryError
 from engine.api.jobs import finish
-from engine.captures import open_capture
+from engine.captures import Capture, open_capture
+from engine.grid import RadianceGrid
 from engine.metrics.truth import (
     DepthView,
     depth_views,
@@ -111,13 +114,32 @@ def test_the_same_seed_draws_the_same(views: list[DepthView]) -> None:
     np.testing.assert_array_equal(a.target, b.target)
 
 
-def test_without_depth_or_grid_there_is_no_truth(tiny_capture_dir: Path) -> None:
-    import json
-
-    file = tiny_capture_dir / "transforms.json"
+def without_depth(folder: Path) -> Capture:
+    file = folder / "transforms.json"
     data = json.loads(file.read_text())
     for frame in data["frames"]:
         del frame["depth_file_path"]
     file.write_text(json.dumps(data))
+    return open_capture(folder)
+
+
+def test_without_depth_or_grid_there_is_no_truth(tiny_capture_dir: Path) -> None:
     with pytest.raises(QueryError, match="geometry"):
-        finish(depth_views(open_capture(tiny_capture_dir), 96))
+        finish(depth_views(without_depth(tiny_capture_dir), 96))
+
+
+def test_a_fitted_grid_tells_the_truth_where_there_is_no_depth(
+    tiny_capture_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def rendered(grid: object, camera: Camera) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        opacity = np.zeros((camera.height, camera.width), np.float32)
+        opacity[10:] = 0.9
+        return np.zeros((*opacity.shape, 3), np.float32), opacity, np.full_like(opacity, 3.0)
+
+    monkeypatch.setattr("engine.march.render_colour", rendered)
+    views, truth = finish(depth_views(without_depth(tiny_capture_dir), 48, grid=cast(RadianceGrid, object())))
+    assert truth == "grid"
+    assert len(views) == 8
+    assert views[0].depth_z.shape == (36, 48)
+    assert (views[0].depth_z[:10] == 0).all()  # too faint to be a surface
+    assert (views[0].depth_z[10:] == 3).all()
