@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,16 @@ from shaders import loader
 
 UInt8 = NDArray[np.uint8]
 MAX_SAMPLES, MAX_LEAPS = 512, 128
+
+
+@dataclass
+class _Next:
+    """The volume that follows the one being loaded."""
+
+    volume: Volume
+    cameras: Sequence[Camera]
+    rgb: UInt8 | None
+    heat: UInt8 | None = None
 
 
 class VolumeVisual:
@@ -38,6 +49,7 @@ class VolumeVisual:
         self._colour: Any = None
         self._heat: Any = None
         self._work: dict[str, Iterator[None]] = {}
+        self._next: _Next | None = None
         self._cameras: Sequence[Camera] = ()
         self.picker: VolumePicker | None = None
         self.heat_on = False
@@ -56,17 +68,32 @@ class VolumeVisual:
         return bool(self._work)
 
     def set_volume(self, volume: Volume | None, cameras: Sequence[Camera], rgb: UInt8 | None = None) -> None:
-        """Show another volume; ``rgb`` (V, 3) replaces its colours."""
-        self._work.clear()
-        self._volume, self._cameras = volume, cameras
-        self.clear_heat()
+        """Show another volume; ``rgb`` (V, 3) replaces its colours.
+
+        One that is being loaded is finished first: a fit may send them faster than a slow machine loads them, and
+        would otherwise never be seen.
+        """
         if volume is None:
+            self._work.clear()
+            self._next = self._volume = None
             self._box = self._shown_box = self.picker = None
-            return
+            self.clear_heat()
+        elif "volume" in self._work:
+            self._next = _Next(volume, cameras, rgb)
+        else:
+            self._begin(volume, cameras, rgb)
+
+    def _begin(self, volume: Volume, cameras: Sequence[Camera], rgb: UInt8 | None) -> None:
+        self._work.clear()
+        self.clear_heat()
+        self._volume, self._cameras = volume, cameras
         self._work["volume"] = self._load(volume, cameras, rgb)
 
     def set_colours(self, rgb: UInt8 | None) -> None:
-        """Colour the present volume otherwise: (V, 3) uint8, or None for its own colours."""
+        """Colour the volume set last otherwise: (V, 3) uint8, or None for its own colours."""
+        if self._next is not None:
+            self._next.rgb = rgb
+            return
         if self._volume is None:
             return
         if "volume" in self._work or self._box is None:
@@ -75,12 +102,17 @@ class VolumeVisual:
         self._work["colours"] = self._recolour(self._volume, self._box, rgb)
 
     def set_heat(self, heat: UInt8) -> None:
-        """Overlay (V,) uint8 heat of the present volume."""
+        """Overlay (V,) uint8 heat of the volume set last."""
+        if self._next is not None:
+            self._next.heat = heat
+            return
         if self._volume is None:
             return
         self._work["heat"] = self._load_heat(heat)
 
     def clear_heat(self) -> None:
+        if self._next is not None:
+            self._next.heat = None
         self._work.pop("heat", None)
         self.heat_on = False
 
@@ -117,6 +149,11 @@ class VolumeVisual:
                     next(self._work[name])
                 except StopIteration:
                     self._work.pop(name, None)
+                    if name == "volume" and self._next is not None:
+                        following, self._next = self._next, None
+                        self._begin(following.volume, following.cameras, following.rgb)
+                        if following.heat is not None:
+                            self.set_heat(following.heat)
                 return True
         return False
 
