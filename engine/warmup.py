@@ -1,0 +1,98 @@
+"""Compile the numba kernels into their cache, so that nobody waits for it later: ``python -m engine.warmup``.
+
+Each kernel is called as the program calls it, on a scene of a few voxels.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.api.camera import Camera, look_at
+from engine.api.jobs import finish
+from engine.grid import FitSettings, GridSpec, LiftAccumulator, RadianceGrid, fit_grid
+from engine.march import render_colour, render_table, surface_points, visible
+from engine.runtime import set_threads
+
+
+@dataclass(frozen=True)
+class _Photo:
+    camera: Camera
+    rgb: NDArray[np.uint8]
+    alpha: NDArray[np.uint8] | None
+    valid: NDArray[np.bool_] | None
+    depth_z: NDArray[np.float32] | None
+
+
+@dataclass(frozen=True)
+class _View:
+    index: int
+    camera: Camera
+    held_out: bool
+    has_depth: bool
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """A grey wall before four cameras."""
+
+    views: tuple[_View, ...]
+    bounds_w: NDArray[np.float64]
+    bounded: bool = True
+
+    @staticmethod
+    def make(has_depth: bool) -> _Scene:
+        cameras = [look_at([0.1 * i, 0, -2], [0, 0, 0], [0, -1, 0], fov_y=40, width=16, height=12) for i in range(4)]
+        views = tuple(_View(i, c, i == 3, has_depth) for i, c in enumerate(cameras))
+        return _Scene(views, np.array([[-1.0, -1, -1], [1, 1, 1]]))
+
+    def read(self, i: int, max_side: int | None = None, depth: bool = False) -> _Photo:
+        shape = (12, 16)
+        distance = np.full(shape, 2.0, np.float32) if depth else None
+        return _Photo(self.views[i].camera, np.full((*shape, 3), 128, np.uint8), None, None, distance)
+
+
+def _march() -> None:
+    spec = GridSpec(np.zeros(3), 0.1, (8, 8, 8))
+    index = np.argwhere(np.ones((3, 3, 3))).astype(np.int32)
+    grid = RadianceGrid.of(spec, index, np.full((27, 3), 0.5), np.ones(27), np.full((1, 1, 3), 0.5))
+    camera = look_at([0.1, 0.1, -1], [0.1, 0.1, 0], [0, -1, 0], fov_y=40, width=8, height=6)
+    render_colour(grid, camera)
+    render_table(grid, np.zeros((27, 3), np.float32), camera)
+    render_table(grid, np.zeros((27, 4), np.float32), camera)
+    point, _ = surface_points(grid, camera, camera.pixel_grid())
+    visible(grid, camera, point[:1])
+    lift = LiftAccumulator(grid, 4)
+    lift.add(camera, np.ones((6, 8, 4), np.float32))
+    lift.result()
+
+
+def _fit(has_depth: bool) -> None:
+    finish(fit_grid(_Scene.make(has_depth), FitSettings(seconds=60, cells=4096, steps=60)))
+
+
+STEPS: tuple[tuple[str, Callable[[], None]], ...] = (
+    ("previews and lifting", _march),
+    ("fitting from depth", lambda: _fit(True)),
+    ("fitting from photos", lambda: _fit(False)),
+)
+
+
+def main() -> None:
+    """Run every step, one line each with its seconds."""
+    set_threads()
+    start = time.perf_counter()
+    for name, step in STEPS:
+        begin = time.perf_counter()
+        step()
+        print(f"  {name}: {time.perf_counter() - begin:.1f} s", flush=True)
+    print(f"Kernels ready in {time.perf_counter() - start:.1f} s", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
