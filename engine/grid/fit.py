@@ -40,6 +40,7 @@ FAINT_AT_END = 2e-3
 
 LEAST_TRAINED = 40
 BATCH = 8192
+SLICE_RAYS = 2048
 RATE_COLOUR = 0.02
 RATE_DENSITY = 0.5
 
@@ -54,7 +55,7 @@ READ_UNTIL = 0.35
 """With depth, photos are read and fused until this part of the time is spent; the rest are read later, for rays."""
 
 FIRST_PHOTOS = 12
-JUDGE_RAYS = 8192
+JUDGE_RAYS = 4096
 SCORE_RAYS = 400_000
 EPOCHS = 8
 LEAST_RAYS = 4_000_000
@@ -164,7 +165,7 @@ class Fit:
 
     # -- photos -------------------------------------------------------------------------------------------------------
 
-    def read_one(self) -> None:
+    def read_one(self) -> Job[None]:
         """Read the next training photo into the bank; fuse its depth while surfaces are still being fused."""
         i = self.unread.pop(0)
         depth = bool(self.fusions) and self.capture.views[i].has_depth
@@ -177,12 +178,15 @@ class Fit:
             return
         if photo.alpha is not None and not self.environment.fixed:
             self.environment = Environment(1, self.threads, fixed=np.ones((1, 1, 3), np.float32))
+        yield self.progress()
         self.bank.add(photo)
         if depth and photo.depth_z is not None:
             h, w = photo.depth_z.shape
             rgba = self.bank.pixels[self.bank.views[-1, 0] :][: h * w].reshape(h, w, 4)
             for fusion in self.fusions:
+                yield self.progress()
                 fusion.add(photo.camera, np.ascontiguousarray(photo.depth_z, np.float32), rgba)
+        yield self.progress()
 
     def read_held_out(self) -> Job[None]:
         """Read the held-out photos and choose the pixels that the curve is drawn from."""
@@ -207,8 +211,7 @@ class Fit:
         while self.unread and (self.fusions or len(self.bank.cameras) < FIRST_PHOTOS):
             if self.part > READ_UNTIL and self.bank.cameras:
                 break
-            self.read_one()
-            yield self.progress()
+            yield from self.read_one()
             if self.fusions and len(self.bank.cameras) == shown:
                 shown *= 3
                 level = yield from self.first_level()
@@ -289,13 +292,16 @@ class Fit:
         begin = self.part
         while self.part < until:
             if self.unread:
-                self.read_one()
-                yield self.progress()
+                yield from self.read_one()
             decay = 0.1 ** ((self.part - begin) / (until - begin))
             rays = draw(self.bank, self.rng, BATCH)
             jitter = self.rng.random(len(rays), np.float32)
             rates = Rates(RATE_COLOUR * decay, RATE_DENSITY * decay, RATE_COLOUR * decay)
-            level.train(self.bank, rays, jitter, self.environment, rates)
+            for start in range(0, len(rays), SLICE_RAYS):
+                part = slice(start, start + SLICE_RAYS)
+                level.differentiate(self.bank, rays[part], jitter[part], self.environment)
+                yield self.progress()
+            level.step(self.environment, rates)
             self.steps += 1
             self.rays += len(rays)
             yield self.progress()

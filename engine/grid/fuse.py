@@ -144,11 +144,7 @@ class DepthFusion:
         spec = self.spec
         step = max(1, round(max(depth_z.shape) / 160))
         _touch(spec.rays_from(camera), depth_z, step, self._touched)
-        w2c = np.linalg.inv(camera.c2w)
-        to_world = np.eye(4)
-        to_world[:3] *= spec.voxel
-        to_world[:3, 3] = spec.lo_w
-        project = (camera.intrinsics @ (w2c @ to_world)[:3]).astype(np.float32)
+        project = spec.projection(camera)
         blocks = np.argwhere(self._touched).astype(np.int32)
         centre = (blocks + 0.5) * BLOCK
         u, v, z = project[:, :3] @ centre.T + project[:, 3:]

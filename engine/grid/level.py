@@ -22,7 +22,7 @@ Float32 = NDArray[np.float32]
 Int32 = NDArray[np.int32]
 UInt8 = NDArray[np.uint8]
 
-LATTICE_BATCH = 8192
+LATTICE_BATCH = 4096
 TILE = (4, 2)
 
 
@@ -50,13 +50,20 @@ class Level:
     Attributes:
         parts: the grids; their ``values`` are views of ``packed``.
         packed: (V + 1, 4), all voxels and the empty one.
+        tables: each grid's own (lut, skip); ``lut`` and ``skip`` hold all of them raveled, with rows of ``packed``.
         first: (G + 1,) where each grid's rows begin.
         gradient: (threads, V + 1, 4), what ``differentiate`` adds to.
         most: (threads, V + 1), the largest share of a ray's light that each voxel gave in this step.
         trained: steps taken since it was made.
     """
 
-    def __init__(self, parts: Sequence[Voxels], tables: Sequence[tuple[Int32, UInt8]], threads: int) -> None:
+    def __init__(
+        self,
+        parts: Sequence[Voxels],
+        tables: Sequence[tuple[Int32, UInt8]],
+        flat: tuple[Int32, UInt8],
+        threads: int,
+    ) -> None:
         self.threads = threads
         self.first = np.cumsum([0, *(len(p.index) for p in parts)])
         count = int(self.first[-1])
@@ -68,13 +75,7 @@ class Level:
             Voxels(p.spec, p.index, self.packed[self.first[n] : self.first[n + 1]]) for n, p in enumerate(parts)
         )
         self.tables = tuple(tables)
-        self.lut: Int32 = np.concatenate(
-            [
-                np.where(lut < 0, -1, lut + int(self.first[n])).astype(np.int32).ravel()
-                for n, (lut, _) in enumerate(tables)
-            ]
-        )
-        self.skip: UInt8 = np.concatenate([skip.ravel() for _, skip in tables])
+        self.lut, self.skip = flat
         self.sizes = np.array([p.spec.dims for p in parts], np.int64)
         self.starts = np.cumsum([0, *(p.spec.cells for p in parts[:-1])]).astype(np.int64)
         self.scales = np.array([parts[0].spec.voxel / p.spec.voxel for p in parts], np.float32)
@@ -98,7 +99,17 @@ class Level:
         tables: list[tuple[Int32, UInt8]] = []
         for part in parts:
             yield from tables_slices(part.index, part.spec.dims, tables)
-        out.append(cls(parts, tables, threads))
+        cells = sum(p.spec.cells for p in parts)
+        lut, skip = np.empty(cells, np.int32), np.empty(cells, np.uint8)
+        start, row = 0, 0
+        for part, (own_lut, own_skip) in zip(parts, tables, strict=True):
+            here = slice(start, start + part.spec.cells)
+            lut[here], skip[here] = own_lut.ravel(), own_skip.ravel()
+            if row:
+                np.add(lut[here], row, out=lut[here], where=lut[here] >= 0)
+            start, row = here.stop, row + len(part.index)
+            yield
+        out.append(cls(parts, tables, (lut, skip), threads))
         yield
 
     @property
@@ -118,24 +129,10 @@ class Level:
             centres = np.stack([c.centre_w for c in bank.cameras])
             self._origins = np.stack([p.spec.to_grid(centres) for p in self.parts], axis=1)
 
-    def train(
-        self, bank: PhotoBank, rays: NDArray[np.int64], jitter: Float32, environment: Environment, rates: Rates
-    ) -> float:
-        """One step of Adam on a batch of rays (N, 2), jitter (N,); returns the mean squared error before it."""
-        error = self.differentiate(bank, rays, jitter, environment)
-        self._step += 1
-        self.trained += 1
-        adam(
-            self.packed, self.gradient, self.most, self._seen, self._moment, self._second,
-            np.float32(rates.colour), np.float32(rates.density), self._step, self.threads,
-        )  # fmt: skip
-        environment.update(rates.environment)
-        return error
-
     def differentiate(
         self, bank: PhotoBank, rays: NDArray[np.int64], jitter: Float32, environment: Environment
     ) -> float:
-        """Add the gradient of a batch's mean squared error to the threads' buffers; returns the error."""
+        """Add the gradient of the mean squared error of rays (N, 2), jitter (N,), to the buffers; returns the error."""
         self._see(bank)
         forward_backward(
             rays, jitter, self._cams, self._origins, bank.views, bank.pixels, self.sizes, self.starts, self.scales,
@@ -144,6 +141,16 @@ class Level:
         )  # fmt: skip
         total, used = self._loss.sum(axis=0)
         return float(total / max(3 * used, 1))
+
+    def step(self, environment: Environment, rates: Rates) -> None:
+        """One step of Adam along the gradient in the buffers, which it clears."""
+        self._step += 1
+        self.trained += 1
+        adam(
+            self.packed, self.gradient, self.most, self._seen, self._moment, self._second,
+            np.float32(rates.colour), np.float32(rates.density), self._step, self.threads,
+        )  # fmt: skip
+        environment.update(rates.environment)
 
     def smooth(self, colour: float, density: float) -> None:
         """Move every voxel these shares of the way to the mean of its neighbours."""

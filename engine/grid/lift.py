@@ -80,7 +80,7 @@ class LiftAccumulator:
             raise ValueError(f"the map has {dim} channels, expected {self._sum.shape[1]}")
         grid = self.grid
         view = camera.scaled(w, h)
-        project = _projection(view, grid)
+        project = grid.spec.projection(view)
         origin = grid.spec.to_grid(camera.centre_w[None])[0]
         chunk = max(256, min(16384, SLICE_NUMBERS // dim))
         for start in range(0, len(grid.index), chunk):
@@ -118,14 +118,6 @@ def lift_features(grid: RadianceGrid, cameras: Sequence[Camera], maps: Sequence[
         for _ in lift.add_slices(camera, features):
             yield Progress(done, len(maps), "views")
     return lift.result()
-
-
-def _projection(camera: Camera, grid: RadianceGrid) -> Float32:
-    """(3, 4) from grid coordinates to (u z, v z, z)."""
-    to_world = np.eye(4)
-    to_world[:3] *= grid.spec.voxel
-    to_world[:3, 3] = grid.spec.lo_w
-    return (camera.intrinsics @ (np.linalg.inv(camera.c2w) @ to_world)[:3]).astype(np.float32)
 
 
 @pjit

@@ -92,3 +92,10 @@ class GridSpec:
         m = camera.c2w[:3, :3] @ np.linalg.inv(camera.intrinsics) / self.voxel
         origin = (camera.centre_w - self.lo_w) / self.voxel
         return np.concatenate([m.ravel(), origin]).astype(np.float32)
+
+    def projection(self, camera: Camera) -> Float32:
+        """(3, 4) float32 from homogeneous grid coordinates to (u z, v z, z): pixels and depth in world units."""
+        to_world = np.eye(4)
+        to_world[:3] *= self.voxel
+        to_world[:3, 3] = self.lo_w
+        return (camera.intrinsics @ (np.linalg.inv(camera.c2w) @ to_world)[:3]).astype(np.float32)

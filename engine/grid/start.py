@@ -11,6 +11,7 @@ from engine.api.camera import Camera
 from engine.grid.fuse import DepthFusion
 from engine.grid.level import Voxels
 from engine.grid.spec import GridSpec
+from engine.march.kernels import HALF, jit
 
 Float32 = NDArray[np.float32]
 Int32 = NDArray[np.int32]
@@ -29,6 +30,7 @@ NEAR = 0.6
 """Fog stays away from each camera by this share of the camera's distance to the middle of the box: what is nearer is
 in so few photos that it would learn them by heart."""
 
+SLICE_TESTS = 1 << 20
 SEEN_BY = 3
 """Fog fills cells that so many training photos see."""
 
@@ -67,17 +69,18 @@ def fog_slices(
         fusion: depth fused into the same grid.
         out: receives the voxels.
     """
-    corner = np.indices(spec.dims).reshape(3, -1).T
-    centres = spec.to_world(corner + 0.5)
-    count = np.zeros(len(centres), np.int64)
-    near = np.zeros(len(centres), np.bool_)
-    for camera in cameras:
-        px, z = camera.project(centres)
-        count += camera.contains(np.nan_to_num(px, nan=-1.0)) & (z > 0)
-        reach = NEAR * np.linalg.norm(middle_w - camera.centre_w)
-        near |= np.linalg.norm(centres - camera.centre_w, axis=1) < reach
+    centres = np.stack([c.centre_w for c in cameras])
+    near_w = NEAR * np.linalg.norm(middle_w - centres, axis=1)
+    project = np.stack([spec.projection(c) for c in cameras])
+    sizes = np.array([[c.width, c.height] for c in cameras], np.float32)
+    active = np.zeros(spec.dims, np.bool_)
+    slab = max(1, SLICE_TESTS // (spec.dims[1] * spec.dims[2] * len(cameras)))
+    for x in range(0, spec.dims[0], slab):
+        _foggy(
+            project, sizes, spec.to_grid(centres), (near_w / spec.voxel).astype(np.float32),
+            min(SEEN_BY, len(cameras)), x, min(x + slab, spec.dims[0]), active,
+        )  # fmt: skip
         yield
-    active = ((count >= min(SEEN_BY, len(cameras))) & ~near).reshape(spec.dims)
     values = np.full((*spec.dims, 4), 0.5, np.float32)
     values[..., 3] = FOG
     if fusion is not None:
@@ -89,3 +92,26 @@ def fog_slices(
         values[tuple(index.T)] = fused
     out.append(Voxels(spec, np.argwhere(active).astype(np.int32), values[active]))
     yield
+
+
+@jit
+def _foggy(project, sizes, centres, near, seen_by, x0, x1, active):
+    """Set ``active`` for x0 <= x < x1: seen by so many cameras (n, 3, 4) of sizes (n, 2), and ``near`` (n,) to none."""
+    for x in range(x0, x1):
+        for y in range(active.shape[1]):
+            for z in range(active.shape[2]):
+                px, py, pz = np.float32(x) + HALF, np.float32(y) + HALF, np.float32(z) + HALF
+                count = 0
+                for i in range(project.shape[0]):
+                    dx, dy, dz = px - centres[i, 0], py - centres[i, 1], pz - centres[i, 2]
+                    if dx * dx + dy * dy + dz * dz < near[i] * near[i]:
+                        count = -1
+                        break
+                    m = project[i]
+                    depth = m[2, 0] * px + m[2, 1] * py + m[2, 2] * pz + m[2, 3]
+                    if depth > 0:
+                        u = m[0, 0] * px + m[0, 1] * py + m[0, 2] * pz + m[0, 3]
+                        v = m[1, 0] * px + m[1, 1] * py + m[1, 2] * pz + m[1, 3]
+                        if u >= 0 and v >= 0 and u < sizes[i, 0] * depth and v < sizes[i, 1] * depth:
+                            count += 1
+                active[x, y, z] = count >= seen_by
