@@ -87,6 +87,7 @@ def snapshot(command: Snapshot) -> dict[str, Any]:
         seconds=command.seconds,
         pixel=command.pixel,
         query_view=command.query_view,
+        cameras=command.cameras,
     )
     png = io.BytesIO()
     Image.fromarray(rgba).convert("RGB").save(png, "PNG")

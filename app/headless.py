@@ -96,6 +96,7 @@ def snapshot(
     seconds: float,
     pixel: tuple[float, float] | None,
     query_view: int,
+    cameras: bool,
 ) -> NDArray[np.uint8]:
     """Open, fit and encode as far as ``layer`` needs it, and draw: (height, width, 4) uint8, opaque.
 
@@ -108,7 +109,7 @@ def snapshot(
         raise QueryError("the picture's size is not usable", found=f"{size[0]} {size[1]}", expected="16 to 8192")
     talk = Conversation(client)
     try:
-        return _draw(talk, capture, layer, view, size, theme, seconds, pixel, query_view)
+        return _draw(talk, capture, layer, view, size, theme, seconds, pixel, query_view, cameras)
     finally:
         talk.close()
 
@@ -123,6 +124,7 @@ def _draw(
     seconds: float,
     pixel: tuple[float, float] | None,
     query_view: int,
+    cameras: bool,
 ) -> NDArray[np.uint8]:
     scene = talk.open(capture)
     if scene.views:
@@ -139,7 +141,7 @@ def _draw(
     if layer == "heat":
         answer = talk.ask(MatchQuery(source=_source(scene, query_view, pixel)), MatchReply)
         voxel_heat, source = answer.voxel_heat, answer.source_pos_w
-    photos = _photos(talk, scene, layer, view, max(size))
+    photos = _photos(talk, scene, layer, view, max(size), cameras)
     try:
         return render_snapshot(
             scene,
@@ -171,12 +173,14 @@ def _source(scene: SceneInfo, view: int, pixel: tuple[float, float] | None) -> P
     return PixelSource(view, x, y)
 
 
-def _photos(talk: Conversation, scene: SceneInfo, layer: str, view: str, side: int) -> dict[int, NDArray[np.uint8]]:
+def _photos(
+    talk: Conversation, scene: SceneInfo, layer: str, view: str, side: int, cameras: bool
+) -> dict[int, NDArray[np.uint8]]:
     """The photo looked through, or thumbnails for the frusta; one that cannot be read is left out."""
     if view.isdigit():
         wanted = [int(view)] if layer == "photo" and int(view) < len(scene.views) else []
     else:
-        wanted, side = [v.index for v in scene.views], THUMBNAIL
+        wanted, side = [v.index for v in scene.views] if cameras else [], THUMBNAIL
     photos: dict[int, NDArray[np.uint8]] = {}
     for index in wanted:
         try:

@@ -66,6 +66,8 @@ class Snapshot(Common):
     """With --layer heat: the clicked pixel of --query-view."""
     query_view: int = 0
     """With --layer heat: the photo that --pixel belongs to."""
+    cameras: bool = False
+    """Draw the cameras with their photos."""
     size: tuple[int, int] = (1280, 720)
     """Width and height in pixels."""
     seconds: float = 30.0

@@ -78,7 +78,7 @@ def draw_scene(
     as_points = layer == "points" or volume is None
     show_points(renderer, scene, volume)
     renderer.opacity.update(volume=0.0 if as_points else 1.0, points=1.0 if as_points else 0.0, axes=0.0)
-    renderer.opacity["frusta"] = 0.0 if looking_through else 1.0
+    renderer.opacity["frusta"] = 1.0 if photos and not looking_through else 0.0
     order = {v.index: i for i, v in enumerate(scene.views)}
     renderer.frusta.set_photos({order[i]: rgb for i, rgb in photos.items() if i in order})
     if volume is not None and not as_points:
