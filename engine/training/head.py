@@ -32,12 +32,12 @@ from engine.training.pairs import PairSet, Source, capture_pairs, open_source, w
 from engine.training.projection import discriminant_projection
 
 TEMPERATURE = 0.07
-SPREAD = 0.01
+SPREAD = 0.008
 """Of the image's diagonal: how far beside the true point still counts, see ``info_nce``."""
 BATCH = 4
 VALIDATION = 0.1
 """Share of each set's pairs that is kept for the printed recall."""
-DEPTH_SHARE = 0.4
+DEPTH_SHARE = 0.6
 """Share of the batches that come from captures with depth, where there are any."""
 
 
@@ -49,16 +49,16 @@ class Arguments:
     """Captures, or folders of photos."""
     out: Path = field(default_factory=lambda: asset_path(HEAD_FILE))
     """Where to write the weights."""
-    steps: int = 300
+    steps: int = 500
     """Steps of gradient descent."""
-    rate: float = 5e-4
+    rate: float = 1e-3
     """Learning rate at the start; falls to zero along a cosine."""
     anchor: float = 0.5
     """Weight of the anchor to the frozen hypercolumn."""
-    warps: int = 500
+    warps: int = 300
     """Pairs by homography, shared among all photos."""
     pairs: int = 300
-    """Pairs of views of each capture with depth."""
+    """Pairs of views of each capture with depth, at most."""
     seed: int = 0
     """Of everything random."""
     device: str = "cpu"
@@ -121,10 +121,11 @@ def gather(sources: list[Source], trunk: HypercolumnTrunk, args: Arguments) -> J
     photos = sum(len(s.photos) for s in sources)
     sets: list[PairSet] = []
     for source in sources:
-        count = max(1, round(args.warps * len(source.photos) / photos))
-        sets.append((yield from warped_pairs(trunk, source.name, source.photos, count, rng)))
         if source.capture is not None:
             sets.append((yield from capture_pairs(trunk, source.capture, args.pairs, rng)))
+        else:
+            count = max(1, round(args.warps * len(source.photos) / photos))
+            sets.append((yield from warped_pairs(trunk, source.name, source.photos, count, rng)))
     return sets
 
 

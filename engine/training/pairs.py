@@ -19,7 +19,7 @@ from engine.api.errors import CaptureError, QueryError
 from engine.api.jobs import Job, Progress, finish
 from engine.api.scene import UInt8
 from engine.captures import Capture, open_capture
-from engine.encoders.hypercolumn import LONG_SIDE, HypercolumnTrunk
+from engine.encoders.hypercolumn import LONG_SIDE, HypercolumnTrunk, Level
 from engine.metrics.truth import Float64, depth_views, random_pixels, reproject, view_pairs
 from engine.training.warps import PHOTO_SIDE, warped_pair
 
@@ -58,20 +58,17 @@ class PairSet:
 class _Collector:
     """Hypercolumns and positions of pairs as they come."""
 
-    def __init__(self, trunk: HypercolumnTrunk) -> None:
-        self._trunk = trunk
+    def __init__(self) -> None:
         self._looks: tuple[list[Tensor], list[Tensor]] = ([], [])
         self._pos: tuple[list[Tensor], list[Tensor]] = ([], [])
 
     def __len__(self) -> int:
         return len(self._looks[0])
 
-    def add(self, images: Sequence[UInt8], pos_px: Sequence[Float64]) -> None:
-        """One pair: two images and (POINTS, 2) pixels in each."""
-        for side in (0, 1):
-            height, width = images[side].shape[:2]
-            self._looks[side].append(hypercolumns(self._trunk, images[side], pos_px[side]))
-            self._pos[side].append(torch.from_numpy(pos_px[side] / np.hypot(width, height)).float())
+    def add(self, side: int, levels: Sequence[Level], rgb: UInt8, pos_px: Float64) -> None:
+        """One side (0 or 1) of a pair: an image, its levels and (POINTS, 2) of its pixels."""
+        self._looks[side].append(hypercolumns(levels, rgb, pos_px))
+        self._pos[side].append(torch.from_numpy(pos_px / np.hypot(*rgb.shape[:2])).float())
 
     def done(self, name: str, kind: str) -> PairSet:
         """All of them."""
@@ -80,7 +77,7 @@ class _Collector:
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """What a path of ``--data`` holds: photos to warp, and a capture if it is one with depth."""
+    """What a path of ``--data`` holds: a capture with depth, or photos to warp."""
 
     name: str
     photos: list[UInt8]
@@ -88,7 +85,7 @@ class Source:
 
 
 def open_source(path: Path) -> Source:
-    """A capture, or a folder of photos.
+    """A capture, or a folder of photos; a capture without depth serves as photos.
 
     Raises:
         CaptureError: neither.
@@ -100,8 +97,9 @@ def open_source(path: Path) -> Source:
         if not photos:
             raise
         return Source(path.name, photos, None)
-    photos = [photo.rgb for _, photo in capture.readable(max_side=PHOTO_SIDE)]
-    return Source(capture.name, photos, capture if any(v.has_depth for v in capture.views) else None)
+    if any(v.has_depth for v in capture.views):
+        return Source(capture.name, [], capture)
+    return Source(capture.name, [photo.rgb for _, photo in capture.readable(max_side=PHOTO_SIDE)], None)
 
 
 def _photos(folder: Path) -> list[UInt8]:
@@ -119,11 +117,10 @@ def _photos(folder: Path) -> list[UInt8]:
     return out
 
 
-def hypercolumns(trunk: HypercolumnTrunk, rgb: UInt8, pos_px: Float64) -> Tensor:
-    """(N, C) float16 hypercolumns of an image at (N, 2) pixels, all levels."""
+def hypercolumns(levels: Sequence[Level], rgb: UInt8, pos_px: Float64) -> Tensor:
+    """(N, C) float16: all levels of an image at (N, 2) of its pixels, one after the other."""
     rel = torch.from_numpy(pos_px / [rgb.shape[1], rgb.shape[0]])
     with torch.inference_mode():
-        levels = finish(trunk.levels(rgb))
         return torch.cat([level.sample(rel) for level in levels], dim=1).half().cpu()
 
 
@@ -131,7 +128,7 @@ def warped_pairs(
     trunk: HypercolumnTrunk, name: str, photos: Sequence[UInt8], count: int, rng: np.random.Generator
 ) -> Job[PairSet]:
     """``count`` pairs of looks at ``photos``, taken in turn."""
-    found = _Collector(trunk)
+    found = _Collector()
     while len(found) < count:
         yield Progress(len(found), count, "pairs", f"warping {name}")
         pair = warped_pair(photos[len(found) % len(photos)], rng)
@@ -140,7 +137,8 @@ def warped_pairs(
         pos_b = pair.transfer(pos_a)
         inside = np.flatnonzero(((pos_b >= 0) & (pos_b < [width, height])).all(axis=1))[:POINTS]
         if len(inside) == POINTS:
-            found.add((pair.a, pair.b), (pos_a[inside], pos_b[inside]))
+            for side, (rgb, pos) in enumerate(((pair.a, pos_a), (pair.b, pos_b))):
+                found.add(side, finish(trunk.levels(rgb)), rgb, pos[inside])
     return found.done(name, "photos")
 
 
@@ -152,15 +150,19 @@ def capture_pairs(trunk: HypercolumnTrunk, capture: Capture, count: int, rng: np
     """
     views, _ = yield from depth_views(capture, LONG_SIDE)
     pairs = yield from view_pairs(views, count, rng)
-    found = _Collector(trunk)
+    found = _Collector()
+    seen: dict[int, tuple[list[Level], UInt8]] = {}
     for done, (i, j) in enumerate(pairs):
         yield Progress(done, len(pairs), "pairs", f"matching views of {capture.name}")
         pos_a = random_pixels(views[i], 40 * POINTS, rng)
         pos_b, true = reproject(views[i], views[j], pos_a)
         chosen = np.flatnonzero(true)[:POINTS]
         if len(chosen) == POINTS:
-            images = [capture.read(views[v].index, LONG_SIDE).rgb for v in (i, j)]
-            found.add(images, (pos_a[chosen], pos_b[chosen]))
+            for side, (v, pos) in enumerate(((i, pos_a), (j, pos_b))):
+                if v not in seen:
+                    rgb = capture.read(views[v].index, LONG_SIDE).rgb
+                    seen[v] = (yield from trunk.levels(rgb)), rgb
+                found.add(side, *seen[v], pos[chosen])
     if not len(found):
         raise QueryError("no two views share enough to learn from", path=capture.path, mend="leave it out of --data")
     return found.done(capture.name, "depth")

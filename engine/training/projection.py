@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-WHITENING = 0.7
+WHITENING = 0.5
 """Exponent of the whitening: 0 is plain principal components, 1 the full discriminant; between generalises best."""
 RIDGE = 0.3
 """Added to the within-point covariance, as a share of its mean variance."""
