@@ -202,13 +202,6 @@ def discs(rng: np.random.Generator, height: int = 128, width: int = 96) -> Float
     return image
 
 
-def stripes(colours: list[tuple[float, float, float]], height: int = 64, width: int = 64) -> Float32:
-    """Bands of sRGB colours along the texture's x."""
-    which = (np.arange(width) * len(colours)) // width
-    row = to_linear(np.array(colours, np.float32))[which]
-    return np.broadcast_to(row, (height, width, 3)).astype(np.float32)
-
-
 def garden(height: int = 96, width: int = 96) -> Float32:
     """What is outside the window, out of focus: sky above far trees above lawn (first row at the bottom)."""
     y = np.linspace(0, 1, height)[:, None, None]
