@@ -9,7 +9,7 @@ import contextlib
 import hashlib
 import json
 import os
-import tempfile
+import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -49,11 +49,11 @@ def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-        os.close(handle)
+        # Not mkstemp: its files stay readable by their owner alone.
+        tmp = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
+        tmp.touch(exist_ok=False)
     except OSError as e:
         raise _unwritable(path, e) from e
-    tmp = Path(name)
     try:
         write(tmp)
         with tmp.open("rb") as f:
