@@ -80,18 +80,28 @@ class SceneState:
         return view
 
     def restore(self, request_id: int) -> Replies[None]:
-        """Show what is stored: the grid first (no torch needed), then features."""
-        from engine.grid import RadianceGrid
+        """Show what is stored; the voxels go out before numba and torch are loaded."""
+        from engine.grid.stored import read_stored
 
         for path in self.store.candidates(GRID_FILE):
             try:
-                grid = RadianceGrid.load(path)
+                stored = read_stored(path)
             except CacheError as e:
                 yield Notice(id=request_id, text=f"A stored grid was not used. {e.text()}")
                 continue
-            if grid.meta.get("capture") != self.capture.fingerprint:
+            if stored.meta.get("capture") != self.capture.fingerprint:
                 continue
-            yield self._show(request_id, grid, grid.meta.get("psnr"), float(grid.meta.get("seconds", 0.0)), stored=True)
+            self.version += 1
+            yield VolumeUpdated(
+                id=request_id,
+                volume=stored.parts[0].to_volume(self.version),
+                psnr=stored.meta.get("psnr"),
+                seconds=float(stored.meta.get("seconds", 0.0)),
+                stored=True,
+            )
+            from engine.grid.radiance import RadianceGrid
+
+            self.grid = RadianceGrid.load(path)
             break
         yield None
 

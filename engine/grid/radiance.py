@@ -11,22 +11,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from engine.api.errors import CacheError
 from engine.api.scene import Volume
 from engine.grid.skip import build_tables
 from engine.grid.spec import GridSpec
+from engine.grid.stored import FORMAT, MAX_TAU, StoredPart, read_stored
 from engine.march.kernels import S_EMPTY
-from engine.storage import read_tensors, write_tensors
+from engine.storage import write_tensors
 
 Float32 = NDArray[np.float32]
 Int32 = NDArray[np.int32]
 UInt8 = NDArray[np.uint8]
-
-FORMAT = "radiance-grid/1"
-MAX_TAU = 30.0
-"""Optical thickness of one voxel is stored at most so large (it lets 1e-13 of the light through)."""
-MAX_BACKGROUND = 1 << 22
-MAX_SHELLS = 4
 
 
 def raw_of_tau(tau: ArrayLike) -> Float32:
@@ -179,48 +173,11 @@ class RadianceGrid:
         Raises:
             CacheError: missing, damaged, or not a grid of this format.
         """
-        tensors, header = read_tensors(path)
-        try:
-            return cls._parse(tensors, header)
-        except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as e:
-            raise CacheError(
-                "is not a radiance grid of this version",
-                path=path,
-                found=f"{type(e).__name__}: {e}",
-                expected=f"the format '{FORMAT}'",
-                mend="delete the file; the grid will be fitted again",
-            ) from e
+        stored = read_stored(path)
 
-    @classmethod
-    def _parse(cls, tensors: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> RadianceGrid:
-        if header.get("format") != FORMAT:
-            raise ValueError(f"format {header.get('format')!r}")
-        meta, specs = header["meta"], header["grids"]
-        if not isinstance(meta, dict) or not isinstance(specs, list) or not 1 <= len(specs) <= 1 + MAX_SHELLS:
-            raise TypeError("meta or grids is malformed")
-        background = tensors["background"]
-        if background.ndim != 3 or not 0 < background.size <= MAX_BACKGROUND:
-            raise ValueError(f"background of shape {background.shape}")
-        _expect("background", background, np.uint8, (*background.shape[:2], 3))
-        shells = tuple(_parse_part(tensors, specs[n], n, background[:1, :1]) for n in range(1, len(specs)))
-        inner = _parse_part(tensors, specs[0], 0, background)
-        return replace(inner, shells=shells, meta=meta)
+        def part(p: StoredPart, background: UInt8) -> RadianceGrid:
+            return cls._of_stored(p.spec, p.index.astype(np.int32), p.rgb, p.tau, background, (), {}, None)
 
-
-def _parse_part(tensors: Mapping[str, NDArray[Any]], header: Any, n: int, background: UInt8) -> RadianceGrid:
-    spec = GridSpec(np.array(header["lo_w"], dtype=np.float64), float(header["voxel"]), tuple(header["dims"]))
-    index, rgb, tau = (tensors[f"{k}_{n}"] for k in ("index", "rgb", "tau"))
-    count = len(index) if index.ndim == 2 else -1
-    _expect("index", index, np.uint16, (count, 3))
-    _expect("rgb", rgb, np.uint8, (count, 3))
-    _expect("tau", tau, np.float16, (count,))
-    if (index >= np.array(spec.dims)).any():
-        raise ValueError("a voxel lies outside the grid")
-    if not (np.isfinite(tau).all() and (tau >= 0).all() and (tau <= MAX_TAU).all()):
-        raise ValueError("optical thickness outside its range")
-    return RadianceGrid._of_stored(spec, index.astype(np.int32), rgb, tau, background, (), {}, None)
-
-
-def _expect(name: str, array: NDArray[Any], dtype: Any, shape: tuple[int, ...]) -> None:
-    if array.dtype != dtype or array.shape != shape:
-        raise ValueError(f"{name} is {array.dtype} {array.shape}, expected {np.dtype(dtype)} {shape}")
+        inner, *shells = stored.parts
+        nested = tuple(part(p, stored.background[:1, :1]) for p in shells)
+        return replace(part(inner, stored.background), shells=nested, meta=stored.meta)
