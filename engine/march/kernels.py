@@ -34,6 +34,10 @@ FAR = np.float32(1e30)
 HALF = np.float32(0.5)
 ONE = np.float32(1.0)
 ZERO = np.float32(0.0)
+TILE = 16
+"""Images are marched in square tiles of so many pixels: their rays read the same cells while those are in the cache."""
+
+MAX_CONE_STEPS = 64
 TINY = np.float32(1e-6)
 
 _fast = {"reassoc", "contract", "arcp", "nsz", "afn"}  # NaN and infinity keep their meaning
@@ -127,6 +131,55 @@ def corners(lut, cell, ny, nz, fx, fy, fz, empty, row, weight):
     return active
 
 
+@jit
+def tile_box(tile, height, width):
+    """(first line, end, first column, end) of a tile of an image."""
+    across = (width + TILE - 1) // TILE
+    top = (tile // across) * TILE
+    left = (tile % across) * TILE
+    return top, min(top + TILE, height), left, min(left + TILE, width)
+
+
+@jit
+def tile_count(height, width):
+    return ((height + TILE - 1) // TILE) * ((width + TILE - 1) // TILE)
+
+
+@jit
+def clear_until(cam, top, bottom, left, right, nx, ny, nz, skip):
+    """Grid units from the camera within which none of a tile's rays meets an active corner.
+
+    One step of the cone around the tile's middle ray: where the middle is at Chebyshev distance d of the nearest
+    occupied dual cell, all within d - 1 is empty, and the tile's rays stray from the middle by ``slope`` t at most.
+    """
+    u = np.float32(left + right) * HALF
+    v = np.float32(top + bottom) * HALF
+    ox, oy, oz, dx, dy, dz, _length = ray_of(cam, u, v)
+    slope = ZERO
+    for k in range(4):
+        _x, _y, _z, ex, ey, ez, _length = ray_of(
+            cam, np.float32(left if k < 2 else right), np.float32(top if k % 2 == 0 else bottom)
+        )
+        slope = max(slope, abs(ex - dx), abs(ey - dy), abs(ez - dz))
+    t = ZERO
+    for _ in range(MAX_CONE_STEPS):
+        ix = dual_cell(ox + t * dx - HALF, nx)
+        iy = dual_cell(oy + t * dy - HALF, ny)
+        iz = dual_cell(oz + t * dz - HALF, nz)
+        room = np.float32(nb.int32(skip[flat(ix, iy, iz, ny, nz)]) - 1) - slope * t
+        if room < ONE:
+            break
+        t += room / (ONE + slope)
+    return t
+
+
+@jit
+def first_sample(t0, clear):
+    """Where a ray that enters at ``t0`` is first sampled; half a step in, whole steps later if all before is clear."""
+    t = t0 + HALF
+    return t + np.float32(math.floor(max(clear - t, ZERO)))
+
+
 @pjit
 def march3(cam, hole, size, packed, lut, skip, threads, image, opacity, depth_z):
     """Add three channels to a view, behind what it holds already.
@@ -147,14 +200,17 @@ def march3(cam, hole, size, packed, lut, skip, threads, image, opacity, depth_z)
     height, width = opacity.shape
     empty = np.uint32(packed.shape[0] - 1)
     for th in nb.prange(threads):
-        for line in range(th, height, threads):
-            for column in range(width):
+        for tile in range(th, tile_count(height, width), threads):
+            top, bottom, first, end = tile_box(tile, height, width)
+            clear = clear_until(cam, top, bottom, first, end, nx, ny, nz, skip)
+            for place in range((bottom - top) * (end - first)):
+                line, column = top + place // (end - first), first + place % (end - first)
                 left = ONE - opacity[line, column]
                 if left < STOP:
                     continue
                 ox, oy, oz, dx, dy, dz, length = ray_of(cam, np.float32(column) + HALF, np.float32(line) + HALF)
                 t, t1 = span(ox, oy, oz, dx, dy, dz, nx, ny, nz)
-                t = max(t, leaves(hole, ox, oy, oz, dx, dy, dz)) + HALF
+                t = first_sample(max(t, leaves(hole, ox, oy, oz, dx, dy, dz)), clear)
                 inv_m = inverse_largest(dx, dy, dz)
                 ox -= HALF
                 oy -= HALF
@@ -235,14 +291,17 @@ def march_table(cam, size, raw, table, lut, skip, threads, image, opacity, depth
     for th in nb.prange(threads):
         row = np.empty(8, np.uint32)
         weight = np.empty(8, np.float32)
-        for line in range(th, height, threads):
-            for column in range(width):
+        for tile in range(th, tile_count(height, width), threads):
+            top, bottom, first, end = tile_box(tile, height, width)
+            clear = clear_until(cam, top, bottom, first, end, nx, ny, nz, skip)
+            for place in range((bottom - top) * (end - first)):
+                line, column = top + place // (end - first), first + place % (end - first)
                 out = image[line, column]
                 for k in range(channels):
                     out[k] = ZERO
                 ox, oy, oz, dx, dy, dz, length = ray_of(cam, np.float32(column) + HALF, np.float32(line) + HALF)
                 t, t1 = span(ox, oy, oz, dx, dy, dz, nx, ny, nz)
-                t += HALF
+                t = first_sample(t, clear)
                 inv_m = inverse_largest(dx, dy, dz)
                 left, z = ONE, ZERO
                 while t < t1:
