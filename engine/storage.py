@@ -91,7 +91,7 @@ def read_tensors(path: Path) -> tuple[Tensors, dict[str, Any]]:
         with safe_open(path, framework="numpy") as f:
             meta = json.loads((f.metadata() or {}).get("meta", "{}"))
             return {k: f.get_tensor(k) for k in f.keys()}, meta  # noqa: SIM118 - not a dict
-    except (OSError, SafetensorError, ValueError, KeyError) as e:
+    except (OSError, SafetensorError, ValueError, KeyError, RecursionError) as e:
         raise CacheError(
             "cannot be read",
             path=path,

@@ -84,6 +84,8 @@ def _parse(tensors: Mapping[str, NDArray[Any]], header: Mapping[str, Any]) -> St
 
 def _parse_part(tensors: Mapping[str, NDArray[Any]], header: Any, n: int) -> StoredPart:
     spec = GridSpec(np.array(header["lo_w"], dtype=np.float64), float(header["voxel"]), tuple(header["dims"]))
+    if not (1e-12 < spec.voxel < 1e12 and np.abs(spec.lo_w).max() < 1e12 * spec.voxel):
+        raise ValueError(f"voxel {spec.voxel:g} at {spec.lo_w.tolist()} is out of range")
     index, rgb, tau = (tensors[f"{k}_{n}"] for k in ("index", "rgb", "tau"))
     count = len(index) if index.ndim == 2 else -1
     _expect("index", index, np.uint16, (count, 3))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 import engine.storage as storage
 from engine.api.errors import CacheError
@@ -32,6 +33,12 @@ def test_truncated_file_is_named(tmp_path: Path, keep: int) -> None:
     with pytest.raises(CacheError, match=r"a\.safetensors") as e:
         read_tensors(path)
     assert "delete the file" in e.value.text()
+
+
+def test_deeply_nested_metadata_is_refused(tmp_path: Path) -> None:
+    save_file({"a": np.zeros(1)}, tmp_path / "a.safetensors", metadata={"meta": "[" * 100_000})
+    with pytest.raises(CacheError, match="cannot be read"):
+        read_tensors(tmp_path / "a.safetensors")
 
 
 def test_missing_file_is_a_cache_error(tmp_path: Path) -> None:
