@@ -149,7 +149,7 @@ def tile_count(height, width):
 def clear_until(cam, top, bottom, left, right, nx, ny, nz, skip):
     """Grid units from the camera within which none of a tile's rays meets an active corner.
 
-    One step of the cone around the tile's middle ray: where the middle is at Chebyshev distance d of the nearest
+    Steps along the cone around the tile's middle ray: where the middle is at Chebyshev distance d of the nearest
     occupied dual cell, all within d - 1 is empty, and the tile's rays stray from the middle by ``slope`` t at most.
     """
     u = np.float32(left + right) * HALF
@@ -161,15 +161,16 @@ def clear_until(cam, top, bottom, left, right, nx, ny, nz, skip):
             cam, np.float32(left if k < 2 else right), np.float32(top if k % 2 == 0 else bottom)
         )
         slope = max(slope, abs(ex - dx), abs(ey - dy), abs(ez - dz))
+    largest = max(abs(dx), abs(dy), abs(dz))
     t = ZERO
     for _ in range(MAX_CONE_STEPS):
         ix = dual_cell(ox + t * dx - HALF, nx)
         iy = dual_cell(oy + t * dy - HALF, ny)
         iz = dual_cell(oz + t * dz - HALF, nz)
         room = np.float32(nb.int32(skip[flat(ix, iy, iz, ny, nz)]) - 1) - slope * t
-        if room < ONE:
+        if room < HALF:
             break
-        t += room / (ONE + slope)
+        t += room / (largest + slope)
     return t
 
 
