@@ -42,6 +42,7 @@ def bench_clicks(client: EngineClient, settings: Settings, capture: str, clicks:
         if not window.controller.state.scene or not window.controller.state.scene.views:
             raise QueryError("there are no photos to click", found=capture)
         _until(app, window, _settled, "fit and encode")
+        _until(app, window, lambda _: _drawn(window), "drawing the scene")
         window.controller.set_layer("frusta", visible=False)  # a click on a camera looks through it and asks nothing
         window.controller.fit(refit=True)
         _until(app, window, lambda s: any(j.live for j in s.jobs), "the fit")
@@ -53,6 +54,11 @@ def bench_clicks(client: EngineClient, settings: Settings, capture: str, clicks:
 
 def _settled(state: AppState) -> bool:
     return state.voxel_features is not None and not any(j.live for j in state.jobs)
+
+
+def _drawn(window: Window) -> bool:
+    renderer = window.canvas.renderer
+    return renderer is not None and renderer.volume.ready and not renderer.volume.busy
 
 
 def _until(app: Any, window: Window, ready: Callable[[AppState], bool], what: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from engine.api.errors import CacheError, CaptureError
 from engine.api.jobs import Job, Progress
 from engine.api.scene import UInt8
+from engine.carry import rows_beside
 from engine.encoders import load_encoder
 from engine.encoders.pca import ColourBasis
 from engine.grid.lift import LiftAccumulator, LiftedFeatures
@@ -172,6 +173,7 @@ class LiftedOn:
     grid: RadianceGrid
     features: LiftedFeatures
     basis: ColourBasis
+    _rows: dict[str, tuple[RadianceGrid, NDArray[np.int64]]] = field(default_factory=dict)
 
     @cached_property
     def colours(self) -> UInt8:
@@ -182,17 +184,10 @@ class LiftedOn:
 
     def rows_for(self, other: RadianceGrid) -> NDArray[np.int64]:
         """For each voxel of ``other`` the row here at its place or beside it, -1 where there is none."""
-        if other is self.grid:
-            return np.arange(len(other.index))
-        spec = self.grid.spec
-        cell = np.floor(spec.to_grid(other.centres_w())).astype(np.int64)
-        rows = np.full(len(cell), -1, np.int64)
-        for step in _NEIGHBOURS:
-            lost = np.flatnonzero(rows < 0)
-            near = cell[lost] + step
-            inside = ((near >= 0) & (near < spec.dims)).all(axis=1)
-            x, y, z = near[inside].T
-            rows[lost[inside]] = self.grid.lut[x, y, z]
+        known, rows = self._rows.get("last", (None, None))
+        if known is not other or rows is None:
+            rows = rows_beside(self.grid.spec.to_grid(other.centres_w()), self.grid.lut)
+            self._rows["last"] = (other, rows)
         return rows
 
     def carry(self, other: RadianceGrid, values: NDArray[Any]) -> NDArray[Any]:
@@ -203,11 +198,6 @@ class LiftedOn:
         out = values[rows] if len(values) else np.zeros((len(rows), *values.shape[1:]), values.dtype)
         out[rows < 0] = 0
         return out
-
-
-_NEIGHBOURS = sorted(
-    ((x, y, z) for x in (-1, 0, 1) for y in (-1, 0, 1) for z in (-1, 0, 1)), key=lambda s: sum(map(abs, s))
-)
 
 
 def lift(

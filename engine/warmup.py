@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from engine.api.camera import Camera, look_at
 from engine.api.jobs import finish
+from engine.carry import rows_beside
 from engine.grid import FitSettings, GridSpec, LiftAccumulator, RadianceGrid, fit_grid
 from engine.march import render_colour, render_table, surface_points, visible
 from engine.runtime import set_threads
@@ -70,6 +71,7 @@ def _march() -> None:
     lift = LiftAccumulator(grid, 4)
     lift.add(camera, np.ones((6, 8, 4), np.float32))
     lift.result()
+    rows_beside(spec.to_grid(grid.centres_w()), grid.lut)
 
 
 def _fit(has_depth: bool) -> None:
