@@ -101,7 +101,7 @@ def _measure(app: Any, window: Window, clicks: int, seed: int) -> dict[str, Any]
         before = window.controller.state.pinned
         start = time.perf_counter()
         QTest.mouseClick(place[0], Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, place[1])
-        while window.controller.state.pinned is before and time.perf_counter() - start < 10:
+        while window.controller.state.pinned in (None, before) and time.perf_counter() - start < 10:
             app.processEvents()
             time.sleep(0.0005)
         answer = window.controller.state.pinned

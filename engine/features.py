@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from engine.api.errors import CacheError, CaptureError
 from engine.api.jobs import Job, Progress
-from engine.api.scene import UInt8
+from engine.api.scene import Float32, UInt8
 from engine.carry import rows_beside
 from engine.encoders import load_encoder
 from engine.encoders.pca import ColourBasis
@@ -181,6 +181,11 @@ class LiftedOn:
         rgb = self.basis.apply(self.features.mean)
         rgb[self.features.weight <= 0] = 0
         return rgb
+
+    @cached_property
+    def centres_w(self) -> Float32:
+        """(V, 3) centres of the voxels, world units."""
+        return self.grid.centres_w().astype(np.float32)
 
     def rows_for(self, other: RadianceGrid) -> NDArray[np.int64]:
         """For each voxel of ``other`` the row here at its place or beside it, -1 where there is none."""

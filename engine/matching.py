@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 MUTUAL_EXTENT = 0.05
 """For a clicked 3D point: a match is mutual when its own best voxel lies within this share of the scene's extent."""
 
+MUTUAL_VOXELS = 40_000
+"""The mutual check of a 3D point searches about so many voxels."""
+
 Triple = tuple[float, float, float]
 
 
@@ -85,7 +88,7 @@ def _from_point(scene: SceneState, features: ViewFeatureSet, source: PointSource
         known = np.flatnonzero(lifted.features.weight > 0)
         if len(known):
             # A window of voxels around the point, then the nearest of all.
-            distance = np.linalg.norm(lifted.grid.centres_w()[known] - pos_w, axis=1)
+            distance = np.linalg.norm(lifted.centres_w[known] - pos_w.astype(np.float32), axis=1)
             near = known[distance <= max(distance.min() * 1.01, 1.5 * lifted.grid.spec.voxel)]
             return _unit(lifted.features.mean[near].sum(axis=0))
     total = np.zeros(features.dim, np.float32)
@@ -121,9 +124,12 @@ def _mutual_in_scene(scene: SceneState, features: ViewFeatureSet, best: list[Bes
     import torch
 
     lifted = scene.lifted
-    queries = np.stack([features.bank.feature(b.view, b.rel) for b in best])
-    rows = (torch.from_numpy(lifted.features.mean) @ torch.from_numpy(queries).T).argmax(dim=0).numpy()
-    away = np.linalg.norm(lifted.grid.centres_w()[rows] - np.array(pos_w), axis=1)
+    # Every so many voxels will do: neighbours are alike, and the tolerance spans dozens of them.
+    step = max(1, len(lifted.features.mean) // MUTUAL_VOXELS)
+    table = torch.from_numpy(lifted.features.mean[::step])
+    queries = torch.from_numpy(np.stack([features.bank.feature(b.view, b.rel) for b in best]))
+    rows = (queries @ table.T).argmax(dim=1).numpy() * step
+    away = np.linalg.norm(lifted.centres_w[rows] - np.array(pos_w), axis=1)
     extent = float(np.linalg.norm(np.diff(lifted.grid.spec.bounds_w, axis=0)))
     return [bool(a <= MUTUAL_EXTENT * extent) for a in away]
 

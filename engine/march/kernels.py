@@ -52,7 +52,7 @@ def clip_axis(o, d, n, t0, t1):
     hi = np.float32(n) - np.float32(0.501)
     if abs(d) < np.float32(1e-9):
         if o < lo or o > hi:
-            return t1, t0
+            return FAR, ZERO
         return t0, t1
     a = (lo - o) / d
     b = (hi - o) / d

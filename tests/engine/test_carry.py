@@ -10,7 +10,9 @@ from engine.carry import rows_beside
 def test_own_cell_first_then_neighbours_then_none() -> None:
     lut = np.full((6, 6, 6), -1, np.int32)
     lut[1, 1, 1], lut[1, 1, 3] = 7, 9
-    places = np.array([[1.5, 1.5, 1.5], [1.2, 1.2, 2.4], [0.5, 0.5, 0.5], [4.5, 4.5, 4.5], [-3.0, 9.0, 0.0]], np.float32)
+    places = np.array(
+        [[1.5, 1.5, 1.5], [1.2, 1.2, 2.4], [0.5, 0.5, 0.5], [4.5, 4.5, 4.5], [-3.0, 9.0, 0.0]], np.float32
+    )
     rows = rows_beside(places, lut)
     assert rows[0] == 7
     assert rows[1] in (7, 9)
