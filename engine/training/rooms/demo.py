@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,13 +49,25 @@ def make_demo(options: Options) -> None:
     room, lights = build_room(Catalogue(options.models), options.seed)
     cameras = build_cameras(options.width, options.width * 3 // 4)[:: options.every]
     scene = RoomScene(room)
-    lit = finish(light_scene(scene, lights, cameras, LightSettings(), options.seed), _say)
-    finish(write_capture(lit, cameras, room.objects, options.out), _say)
+    lit = finish(light_scene(scene, lights, cameras, LightSettings(), options.seed), Reporter())
+    finish(write_capture(lit, cameras, room.objects, options.out), Reporter())
     print(f"\n{len(cameras)} views, {len(room.objects)} objects: {options.out}", file=sys.stderr)
 
 
-def _say(p: Progress) -> None:
-    print(f"\r{p.note}: {p.done:.0f} of {p.total:.0f} {p.unit}      ", end="", file=sys.stderr, flush=True)
+class Reporter:
+    """Says on stderr how far a job is and, from each stage's own pace, how long that stage will still take."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._note, self._start, self._first = "", 0.0, 0.0
+
+    def __call__(self, p: Progress) -> None:
+        now = self._clock()
+        if p.note != self._note:
+            self._note, self._start, self._first = p.note, now, p.done
+        done = p.done - self._first
+        left = f", {(now - self._start) / done * (p.total - p.done):.0f} s left" if done > 0 else ""
+        print(f"\r{p.note}: {p.done:.0f} of {p.total:.0f} {p.unit}{left}      ", end="", file=sys.stderr, flush=True)
 
 
 def main() -> None:
