@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from engine.api.camera import Camera
 from engine.grid.spec import GridSpec
-from engine.march.kernels import S_EMPTY, jit, pjit
+from engine.march.rays import S_EMPTY, jit, pjit
 
 Float32 = NDArray[np.float32]
 UInt8 = NDArray[np.uint8]

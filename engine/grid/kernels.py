@@ -1,6 +1,6 @@
 """Numba kernels of the fit: fused forward and backward pass, masked Adam, seen voxels.
 
-The model and the units are those of ``engine.march.kernels``: ``packed`` (V + 1, 4) holds linear colour and raw density
+The model and the units are those of ``engine.march.rays``: ``packed`` (V + 1, 4) holds linear colour and raw density
 s, the last row being the empty voxel. Grids are nested: each fills what the one before leaves out, with larger voxels,
 and all share one table. A ray goes through the innermost grid first, then through the next from where it leaves the
 one before; what lies in front of an inner box is taken to be empty.
@@ -21,7 +21,7 @@ import math
 import numba as nb
 import numpy as np
 
-from engine.march.kernels import (
+from engine.march.rays import (
     HALF,
     ONE,
     S_EMPTY,

@@ -16,7 +16,7 @@ from engine.grid.radiance import RadianceGrid, raw_of_tau, tau_of_raw
 from engine.grid.resample import resample_slices
 from engine.grid.skip import tables_slices
 from engine.grid.spec import GridSpec
-from engine.march.kernels import S_EMPTY
+from engine.march.rays import S_EMPTY
 
 Float32 = NDArray[np.float32]
 Int32 = NDArray[np.int32]

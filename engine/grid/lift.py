@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from engine.api.camera import Camera
 from engine.api.jobs import Job, Progress
 from engine.grid.radiance import RadianceGrid
-from engine.march.kernels import (
+from engine.march.rays import (
     HALF,
     ONE,
     TINY,

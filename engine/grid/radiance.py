@@ -15,7 +15,7 @@ from engine.api.scene import Volume
 from engine.grid.skip import build_tables
 from engine.grid.spec import GridSpec
 from engine.grid.stored import FORMAT, MAX_TAU, StoredPart, read_stored
-from engine.march.kernels import S_EMPTY
+from engine.march.rays import S_EMPTY
 from engine.storage import write_tensors
 
 Float32 = NDArray[np.float32]
@@ -49,7 +49,7 @@ class RadianceGrid:
         background: (H, W, 3) float32 in [0, 1], equirectangular map of the light from beyond the box, by direction
             (rows: polar angle from +z; columns: azimuth atan2(y, x), wrapping); (1, 1, 3) is one constant colour.
         lut: int32 dims, row of each voxel or -1.
-        skip: uint8 dims, empty-space distances of the dual cells (``engine.march.kernels``).
+        skip: uint8 dims, empty-space distances of the dual cells (``engine.march.rays``).
         shells: coarser grids around this one, innermost first, for what lies beyond the box; each is hollow where the
             one before it lies, and a ray sees a shell from where it leaves that box. Their own background is unused.
         meta: JSON values: ``psnr``, ``curve`` [[seconds, dB], …], ``seconds``, ``heldout`` …
@@ -126,7 +126,7 @@ class RadianceGrid:
 
     @cached_property
     def padded_raw(self) -> Float32:
-        """(V + 1,) raw density s with softplus(s) = tau; the last is the empty voxel's (``engine.march.kernels``)."""
+        """(V + 1,) raw density s with softplus(s) = tau; the last is the empty voxel's (``engine.march.rays``)."""
         raw = np.append(raw_of_tau(self.tau), S_EMPTY)
         raw.setflags(write=False)
         return raw

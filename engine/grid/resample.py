@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.grid.spec import GridSpec
-from engine.march.kernels import HALF, ONE, TINY, ZERO, corners, dual_cell, flat, jit
+from engine.march.rays import HALF, ONE, TINY, ZERO, corners, dual_cell, flat, jit
 
 Float32 = NDArray[np.float32]
 Int32 = NDArray[np.int32]

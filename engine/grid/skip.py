@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.march.kernels import jit
+from engine.march.rays import jit
 
 Int32 = NDArray[np.int32]
 UInt8 = NDArray[np.uint8]
@@ -110,7 +110,7 @@ def chessboard_slices(d: UInt8) -> Iterator[None]:
 def tables_slices(index: Int32, dims: tuple[int, int, int], out: list[tuple[Int32, UInt8]]) -> Iterator[None]:
     """Append (lut, skip) of the active voxels ``index`` (V, 3) to ``out``, yielding between slices.
 
-    lut: int32 dims, the voxel's row or -1. skip: uint8 dims, see ``engine.march.kernels``.
+    lut: int32 dims, the voxel's row or -1. skip: uint8 dims, see ``engine.march.rays``.
 
     Raises:
         ValueError: two voxels share a cell.

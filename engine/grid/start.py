@@ -11,7 +11,7 @@ from engine.api.camera import Camera
 from engine.grid.fuse import DepthFusion
 from engine.grid.level import Voxels
 from engine.grid.spec import GridSpec
-from engine.march.kernels import HALF, jit
+from engine.march.rays import HALF, jit
 
 Float32 = NDArray[np.float32]
 Int32 = NDArray[np.int32]

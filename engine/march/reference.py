@@ -6,7 +6,7 @@ Three steps, each swappable:
     weigh(samples)   w_j = T_j alpha_j from raw densities
     composite(...)   sum_j w_j f(x_j) for any table f
 
-The model is that of ``engine.march.kernels``: density is interpolated raw and then activated, alpha = sigmoid(s) for a
+The model is that of ``engine.march.rays``: density is interpolated raw and then activated, alpha = sigmoid(s) for a
 step of one voxel, corners outside the active set have s = ``S_EMPTY``, tables are averaged over the active corners.
 Interpolation and compositing are both ``embedding_bag``: a weighted sum of table rows, with gradients to rows and
 weights.
@@ -25,7 +25,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from engine.api.camera import Camera
-from engine.march.kernels import S_EMPTY, STOP
+from engine.march.rays import S_EMPTY, STOP
 
 if TYPE_CHECKING:
     from engine.grid.radiance import RadianceGrid
@@ -37,7 +37,7 @@ class DeviceGrid:
 
     Attributes:
         lut: dims int32, row of each voxel; the empty voxel's row V where there is none.
-        skip: dims uint8, empty-space distances (``engine.march.kernels``).
+        skip: dims uint8, empty-space distances (``engine.march.rays``).
         voxels: V.
     """
 

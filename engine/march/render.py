@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from engine.api.camera import Camera
-from engine.march.kernels import FAR, add_environment, march3, march_points, march_table
+from engine.march.kernels import add_environment, march3, march_points, march_table
+from engine.march.rays import FAR
 
 if TYPE_CHECKING:  # grid builds on march, not the other way round
     from engine.grid.radiance import RadianceGrid

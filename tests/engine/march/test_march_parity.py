@@ -18,7 +18,7 @@ from engine.grid.radiance import RadianceGrid
 from engine.grid.reference_fit import TorchLevel
 from engine.grid.spec import GridSpec
 from engine.march import render_colour, render_table, surface_along, surface_points, unblocked, visible
-from engine.march.kernels import STOP
+from engine.march.rays import STOP
 from engine.march.reference import DeviceGrid, Rays, Samples, march, march_image, sample
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]

@@ -12,7 +12,7 @@ from engine.api.camera import look_at
 from engine.grid.radiance import RadianceGrid
 from engine.grid.spec import GridSpec
 from engine.march import reference, render_colour, surface_points
-from engine.march.kernels import STOP
+from engine.march.rays import STOP
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 SPEC = GridSpec(np.array([-0.6, -0.5, -0.4]), 0.1, (12, 10, 8))
