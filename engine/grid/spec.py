@@ -48,8 +48,14 @@ class GridSpec:
 
     @staticmethod
     def over(bounds_w: ArrayLike, cells: float) -> GridSpec:
-        """The grid of about ``cells`` voxels (never more) that covers a (2, 3) box, centred on it."""
+        """The grid of about ``cells`` voxels (never more) that covers a (2, 3) box, centred on it.
+
+        Raises:
+            ValueError: the box is empty or not finite.
+        """
         lo, hi = np.asarray(bounds_w, dtype=np.float64)
+        if not (np.isfinite(hi - lo).all() and (hi >= lo).all() and (hi > lo).any()):
+            raise ValueError(f"the box from {lo} to {hi} is empty or not finite")
         size = np.maximum(hi - lo, 1e-3 * np.max(hi - lo))
         voxel = float((np.prod(size) / cells) ** (1 / 3))
         while True:

@@ -88,6 +88,19 @@ def test_two_voxels_in_one_cell_are_refused() -> None:
         build_tables(np.array([[1, 1, 1], [1, 1, 1]], np.int32), (4, 4, 4))
 
 
+@pytest.mark.parametrize("high", [[0.0, 0, 0], [1.0, -1, 1], [np.nan, 1, 1], [np.inf, 1, 1]])
+def test_a_grid_over_no_box_is_refused(high: list[float]) -> None:
+    with pytest.raises(ValueError, match="empty or not finite"):
+        GridSpec.over([[0, 0, 0], high], 1000)
+
+
+def test_a_flat_box_gets_a_thin_grid() -> None:
+    spec = GridSpec.over([[0, 0, 1], [4, 2, 1]], 10_000)
+    assert spec.cells <= 10_000
+    assert (spec.bounds_w[0] <= [0, 0, 1]).all()
+    assert (spec.bounds_w[1] >= [4, 2, 1]).all()
+
+
 # -- levels -----------------------------------------------------------------------------------------------------------
 
 
