@@ -13,6 +13,7 @@ from engine.api.messages import MatchReply
 
 UInt8 = NDArray[np.uint8]
 HEAT, SPREAD = "inferno", "viridis"
+SAMPLED = 512  # cosines per map that the median is taken of
 
 
 @cache
@@ -39,7 +40,7 @@ def heat_range(reply: MatchReply) -> tuple[float, float]:
     Features differ in how high the cosine of unrelated things is, so a fixed range would drown one encoder's answer
     and hide another's.
     """
-    parts = [heat.ravel()[:: max(1, heat.size // 4096)] for heat in _all(reply)]
+    parts = [heat.ravel()[:: max(1, heat.size // SAMPLED)] for heat in _all(reply)]
     if not parts:
         return 0.0, 1.0
     whole = np.concatenate(parts)
@@ -54,8 +55,11 @@ def heat_range(reply: MatchReply) -> tuple[float, float]:
 def to_heat(cosine: NDArray[np.float32], bounds: tuple[float, float]) -> UInt8:
     """Cosines to 0..255 heat; what is not finite is 0."""
     low, high = bounds
-    scaled = (np.nan_to_num(cosine, nan=low, posinf=high, neginf=low) - low) / (high - low)
-    return (np.clip(scaled, 0, 1) * 255 + 0.5).astype(np.uint8)
+    if not np.isfinite(cosine.sum()):
+        cosine = np.nan_to_num(cosine, nan=low, posinf=high, neginf=low)
+    scaled = cosine * np.float32(255 / (high - low))
+    scaled += np.float32(0.5 - low * 255 / (high - low))
+    return np.clip(scaled, 0, 255, out=scaled).astype(np.uint8)
 
 
 def _all(reply: MatchReply) -> Iterable[NDArray[np.float32]]:

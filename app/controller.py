@@ -37,6 +37,7 @@ from engine.api.messages import (
 
 Pos = tuple[float, float, float]
 KEPT_JOBS = 12
+STALE_MS = 400
 
 
 class Outbox(Protocol):
@@ -64,6 +65,7 @@ class Controller:
         auto: fit and encode as soon as a capture is open.
         surface: finds the scene point of a photo's pixel on the canvas's copy of the volume, for the mark that shows
             before the engine has answered.
+        later: calls something in so many milliseconds.
     """
 
     def __init__(
@@ -74,11 +76,13 @@ class Controller:
         auto: bool = True,
         surface: Callable[[int, float, float], Pos | None] | None = None,
         on_opened: Callable[[str], None] | None = None,
+        later: Callable[[int, Callable[[], None]], None] | None = None,
     ) -> None:
         self.store = Store(state)
         self.auto = auto
         self.surface = surface
         self._on_opened = on_opened
+        self._later = later
         self._outbox = outbox
         self._views: list[View] = []
         self._shown: ViewState | None = None
@@ -144,8 +148,7 @@ class Controller:
     def click_pixel(self, view: int, x: float, y: float) -> None:
         """Ask where else pixel (x, y) of a photo is; full-size undistorted pixels."""
         pos_w = self.surface(view, x, y) if self.surface is not None else None
-        self._ask(PixelSource(view, x, y), pos_w)
-        self.store.update(selected=view)
+        self._ask(PixelSource(view, x, y), pos_w, selected=view)
 
     def click_point(self, pos_w: Pos) -> None:
         """Ask where a point of the scene is in the photos."""
@@ -324,12 +327,16 @@ class Controller:
             self.store.update(thumbnails=with_item(self.state.thumbnails, reply.view, reply))
 
     def _answered(self, reply: MatchReply) -> None:
-        answer = Answer(reply, colormaps.heat_range(reply))
+        volume = self.state.volume
+        current = volume is not None and volume.version == reply.version
+        answer = Answer(reply, colormaps.heat_range(reply), volume if current else None)
         if reply.hover:
             if self.state.hover is not None and self.state.hover.id == reply.id:
                 self.store.update(preview=answer)
         elif self.state.query is not None and self.state.query.id == reply.id:
             self.store.update(pinned=answer)
+            if not current and reply.voxel_heat is not None:
+                self._ask_again()
 
     def _failed(self, reply: Failed) -> None:
         s = self.state
@@ -342,7 +349,7 @@ class Controller:
         if reply.id == self._open_id:
             self.store.update(opening=None)
         if s.query is not None and reply.id == s.query.id:
-            self.store.update(query=None)
+            self.store.update(query=None, pinned=None)
         if any(j.id == reply.id for j in s.jobs):
             self._job(reply.id, status="failed", eta=None, note=reply.what)
         self.store.update(banner=Banner(reply.what, reply.text, error=True))
@@ -364,18 +371,27 @@ class Controller:
         self._job(request.id, title=request.title)
         self._outbox.send(request)
 
-    def _ask(self, source: PixelSource | PointSource, pos_w: Pos | None) -> None:
+    def _ask(self, source: PixelSource | PointSource, pos_w: Pos | None, **changes: Any) -> None:
+        """Ask; the answer before stays a moment longer, so that the heat does not flicker from click to click."""
         if self.state.scene is None or not self.state.scene.views:
             return
         request = MatchQuery(source=source)
         self._outbox.forget_hover()
-        self.store.update(query=Query(request.id, source, False, pos_w), pinned=None, hover=None, preview=None)
         self._outbox.send(request)
+        self.store.update(query=Query(request.id, source, False, pos_w), hover=None, preview=None, **changes)
+        if self._later is not None:
+            self._later(STALE_MS, lambda: self._drop_stale(request.id))
+
+    def _drop_stale(self, query_id: int) -> None:
+        """The answer to ``query_id`` takes long: the one before must not be mistaken for it."""
+        s = self.state
+        if s.query is not None and s.query.id == query_id and s.pinned is not None and not s.answered:
+            self.store.update(pinned=None)
 
     def _ask_again(self) -> None:
         """The pinned answer's heat is of an older volume or of fewer features."""
         query = self.state.query
-        if query is not None and self.state.pinned is not None:
+        if query is not None and self.state.answered:
             request = MatchQuery(source=query.source)
             self.store.update(query=replace(query, id=request.id, again=True))
             self._outbox.send(request)

@@ -67,10 +67,11 @@ class Query:
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """A match reply with the range of cosines that its heat spans."""
+    """A match reply with the range of cosines that its heat spans, and the volume that its heat belongs to."""
 
     reply: MatchReply
     bounds: tuple[float, float]
+    volume: Volume | None = None
 
 
 @dataclass(frozen=True)
@@ -126,6 +127,15 @@ class AppState:
     single: bool = False
     theme: ThemeName = "dark"
     recent: tuple[str, ...] = ()
+
+    @property
+    def answered(self) -> bool:
+        """Whether ``pinned`` answers ``query``, if for an older volume, and not a question before it."""
+        return (
+            self.pinned is not None
+            and self.query is not None
+            and (self.query.again or self.pinned.reply.id == self.query.id)
+        )
 
 
 Listener = Callable[[AppState, AppState], None]

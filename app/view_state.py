@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from app.state import Answer, AppState, Banner, Colouring, Job, Layer, PanelMode, Sort, ThemeName
+from app.state import Answer, AppState, Banner, Colouring, Job, Layer, PanelMode, Query, Sort, ThemeName
 from engine.api.camera import Camera
 from engine.api.messages import PhotoLoaded, PixelSource, ViewFeatures, ViewMatch, VoxelFeatures
 from engine.api.scene import SceneInfo, ViewInfo, Volume
@@ -197,7 +197,7 @@ def active_answer(state: AppState) -> Answer | None:
 def resolve(state: AppState) -> ViewState:
     """All that the window shows, from the state alone."""
     answer = active_answer(state)
-    heat = _heat_answer(state, answer)
+    heat = answer if answer is not None and answer.volume is not None and state.volume is not None else None
     cells = _cells(state, answer)
     features = state.voxel_features
     if features is not None and (state.volume is None or features.version != state.volume.version):
@@ -254,14 +254,6 @@ def _title(state: AppState) -> str:
     return "ConDense Studio" if state.scene is None else f"{state.scene.name} — ConDense Studio"
 
 
-def _heat_answer(state: AppState, answer: Answer | None) -> Answer | None:
-    """Heat over voxels is only good for the volume it was made for."""
-    if answer is None or state.volume is None or answer.reply.voxel_heat is None:
-        return None
-    fits = answer.reply.version == state.volume.version and len(answer.reply.voxel_heat) == len(state.volume.index)
-    return answer if fits else None
-
-
 def _points_layer(state: AppState) -> Layer:
     """Until there is a volume, points stand in for it."""
     layer = state.layers["points"]
@@ -285,11 +277,19 @@ def _mutual(answer: Answer | None) -> frozenset[int]:
     return frozenset() if answer is None else frozenset(m.view for m in answer.reply.matches if m.mutual)
 
 
+def _query(state: AppState) -> Query | None:
+    return state.hover if state.preview is not None else (state.query or state.hover)
+
+
+def _pending(query: Query, answer: Answer | None) -> bool:
+    """Whether ``answer`` is not the one to ``query``."""
+    return answer is None or (answer.reply.id != query.id and not query.again)
+
+
 def _matches(state: AppState, answer: Answer | None) -> MatchesView:
-    query = state.hover if state.preview is not None else (state.query or state.hover)
+    query = _query(state)
     layer = state.layers["matches"]
-    pending = query is not None and (answer is None or (answer.reply.id != query.id and not query.again))
-    if pending and query is not None:
+    if query is not None and _pending(query, answer):
         return MatchesView(query.pos_w, True, (), layer.visible)
     if answer is None:
         return MatchesView(None, False, (), layer.visible)
@@ -301,8 +301,9 @@ def _matches(state: AppState, answer: Answer | None) -> MatchesView:
 def _cells(state: AppState, answer: Answer | None) -> tuple[Cell, ...]:
     if state.scene is None:
         return ()
-    best = {} if answer is None else {m.view: m for m in answer.reply.matches}
-    query = state.hover if state.preview is not None else (state.query or state.hover)
+    query = _query(state)
+    old = query is not None and _pending(query, answer)
+    best = {} if answer is None or old else {m.view: m for m in answer.reply.matches}
     source = query.source if query is not None else None
     out: list[Cell] = []
     for info in state.scene.views:
@@ -348,6 +349,9 @@ def _table(state: AppState, answer: Answer | None) -> MatchTable:
         MatchRow(m.view, names.get(m.view, str(m.view)), m.score, m.mutual, _error(m)) for m in answer.reply.matches
     )
     mutual = sum(r.mutual for r in rows)
+    query = _query(state)
+    if query is not None and _pending(query, answer):
+        return MatchTable(rows, state.selected, "Looking…")
     summary = f"{mutual} of {len(rows)} views agree both ways · {answer.reply.milliseconds:.0f} ms"
     return MatchTable(rows, state.selected, summary)
 

@@ -68,7 +68,12 @@ class Window(QMainWindow):
         self.canvas = SceneCanvas(self)
         state = AppState(theme=settings.theme, recent=settings.recent)
         self.controller = Controller(
-            self.bridge, state, auto=settings.auto, surface=self.canvas.surface, on_opened=self._remember
+            self.bridge,
+            state,
+            auto=settings.auto,
+            surface=self.canvas.surface,
+            on_opened=self._remember,
+            later=QTimer.singleShot,
         )
         self.bridge.received.connect(self.controller.receive)
         self._hover = Throttle(parent=self)

@@ -20,7 +20,7 @@ from engine.encoders.pca import ColourBasis
 from engine.grid.lift import LiftAccumulator, LiftedFeatures
 from engine.grid.radiance import RadianceGrid
 from engine.queries.bank import FeatureBank
-from engine.queries.quantise import dequantise, quantise
+from engine.queries.quantise import Codes, dequantise, quantise, unit_scale
 from engine.results import FORMAT, ResultStore, parse_features, write_features
 from engine.runtime import resolve_device
 from engine.storage import digest, write_tensors
@@ -28,6 +28,7 @@ from engine.storage import digest, write_tensors
 if TYPE_CHECKING:
     from engine.captures import Capture
 
+UNSEEN_GREY = 90
 BASIS_VIEWS = 8  # the colour basis is fixed from so many views, spread over the capture, and then kept
 READ_SIDE = 640  # photos are read at this long side; encoders resize from there to their own
 
@@ -146,7 +147,7 @@ class ViewFeatureSet:
             self.path(ship),
             capture=self._capture.fingerprint,
             encoder=self.encoder.id,
-            maps={v: quantise(self.bank.map(v)) for v in self.views()},
+            maps={v: (codes, scale.astype(np.float16)) for v in self.views() for codes, scale in [self.bank.codes(v)]},
             basis=dict(self.basis.to_arrays()),
         )
 
@@ -163,7 +164,7 @@ class ViewFeatureSet:
             self.warnings.append(f"Stored features were not used. {e.text()}")
             return
         for view in sorted(maps):
-            self.bank.add_view(view, dequantise(*maps[view]))
+            self.bank.add_codes(view, maps[view][0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,15 +178,42 @@ class LiftedOn:
 
     @cached_property
     def colours(self) -> UInt8:
-        """(V, 3) PCA colours of the voxels; black where no view sees them."""
+        """(V, 3) PCA colours of the voxels; grey where no view sees them nor any beside them."""
         rgb = self.basis.apply(self.features.mean)
-        rgb[self.features.weight <= 0] = 0
-        return rgb
+        rgb[self.features.weight <= 0] = UNSEEN_GREY
+        return rgb[self.nearest_known]
+
+    @cached_property
+    def nearest_known(self) -> NDArray[np.int64]:
+        """(V,) for each voxel the row whose features are shown there.
+
+        Its own, or, where no view sees it, that of a voxel beside it: what lies a voxel deep would speckle the surface.
+        """
+        rows = np.arange(len(self.grid.index))
+        unseen = np.flatnonzero(self.features.weight <= 0)
+        if len(unseen):
+            lut = self.grid.lut.copy()
+            lut[tuple(self.grid.index[unseen].T)] = -1
+            beside = rows_beside(self.grid.index[unseen] + np.float32(0.5), lut)
+            rows[unseen] = np.where(beside >= 0, beside, unseen)
+        return rows
 
     @cached_property
     def centres_w(self) -> Float32:
         """(V, 3) centres of the voxels, world units."""
         return self.grid.centres_w().astype(np.float32)
+
+    @cached_property
+    def codes(self) -> tuple[Codes, Float32]:
+        """(V, D) int8 codes of the features and their (V,) scale."""
+        codes, _ = quantise(self.features.mean)
+        return codes, unit_scale(codes)
+
+    @cached_property
+    def known(self) -> tuple[NDArray[np.int64], Float32]:
+        """The voxels that have features: rows (N,) and centres (N, 3)."""
+        rows = np.flatnonzero(self.features.weight > 0)
+        return rows, self.centres_w[rows]
 
     def rows_for(self, other: RadianceGrid) -> NDArray[np.int64]:
         """For each voxel of ``other`` the row here at its place or beside it, -1 where there is none."""
@@ -221,7 +249,7 @@ def lift(
     if stored is not None and stored[1].get("key") == key:
         found = _parse_lifted(stored[0], len(grid.index), maps.dim)
         if found is not None:
-            return LiftedOn(grid, found, maps.basis)
+            return (yield from _ready(LiftedOn(grid, found, maps.basis)))
     accumulator = LiftAccumulator(grid, maps.dim)
     for done, view in enumerate(views):
         for _ in accumulator.add_slices(capture.views[view].camera, maps.bank.map(view)):
@@ -233,7 +261,15 @@ def lift(
         yield Progress(len(views), len(views), "views")
         tensors = {"codes": codes, "scale": scale, "spread": lifted.spread, "weight": lifted.weight}
         write_tensors(store.write_path(name), tensors, {"format": FORMAT, "capture": capture.fingerprint, "key": key})
-    return LiftedOn(grid, lifted, maps.basis)
+    return (yield from _ready(LiftedOn(grid, lifted, maps.basis)))
+
+
+def _ready(lifted: LiftedOn) -> Generator[Progress, None, LiftedOn]:
+    """Make what every click needs, so that none has to wait for it."""
+    for part in ("codes", "centres_w", "known", "nearest_known", "colours"):
+        getattr(lifted, part)
+        yield Progress(1, 1, "views")
+    return lifted
 
 
 def _parse_lifted(tensors: dict[str, NDArray[Any]], voxels: int, dim: int) -> LiftedFeatures | None:

@@ -13,6 +13,7 @@ from engine.api.messages import HoverQuery, MatchQuery, MatchReply, PixelSource,
 from engine.api.scene import Float32
 from engine.march import surface_along, surface_points, unblocked, visible
 from engine.queries.bank import Best
+from engine.queries.quantise import cosines
 
 if TYPE_CHECKING:
     from engine.features import ViewFeatureSet
@@ -85,11 +86,12 @@ def _from_point(scene: SceneState, features: ViewFeatureSet, source: PointSource
         raise QueryError("the point is not finite", found=str(source.pos_w))
     if scene.lifted is not None:
         lifted = scene.lifted
-        known = np.flatnonzero(lifted.features.weight > 0)
+        known, centres_w = lifted.known
         if len(known):
             # A window of voxels around the point, then the nearest of all.
-            distance = np.linalg.norm(lifted.centres_w[known] - pos_w.astype(np.float32), axis=1)
-            near = known[distance <= max(distance.min() * 1.01, 1.5 * lifted.grid.spec.voxel)]
+            away = centres_w - pos_w.astype(np.float32)
+            square = np.einsum("ij,ij->i", away, away)
+            near = known[square <= max(float(square.min()) * 1.02, (1.5 * lifted.grid.spec.voxel) ** 2)]
             return _unit(lifted.features.mean[near].sum(axis=0))
     total = np.zeros(features.dim, np.float32)
     for view in features.views():
@@ -109,13 +111,7 @@ def _unit(f: Float32) -> Float32:
 def _voxel_heat(scene: SceneState, query: Float32) -> Float32 | None:
     if scene.lifted is None or scene.grid is None:
         return None
-    return scene.lifted.carry(scene.grid, _cosines(scene.lifted.features.mean, query))
-
-
-def _cosines(table: Float32, query: Float32) -> Float32:
-    import torch
-
-    return torch.mv(torch.from_numpy(table), torch.from_numpy(query)).numpy()
+    return scene.lifted.carry(scene.grid, cosines(*scene.lifted.codes, query)[scene.lifted.nearest_known])
 
 
 def _mutual_in_scene(scene: SceneState, features: ViewFeatureSet, best: list[Best], pos_w: Triple) -> list[bool]:

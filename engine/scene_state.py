@@ -225,7 +225,7 @@ class SceneState:
             encoder=self.features.encoder_name,
             version=self.version,
             rgb=self.lifted.carry(self.grid, self.lifted.colours),
-            spread=self.lifted.carry(self.grid, self.lifted.features.spread),
+            spread=self.lifted.carry(self.grid, self.lifted.features.spread[self.lifted.nearest_known]),
         )
 
     # -- queries ------------------------------------------------------------------------------------------------------

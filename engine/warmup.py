@@ -18,6 +18,7 @@ from engine.api.jobs import finish
 from engine.carry import rows_beside
 from engine.grid import FitSettings, GridSpec, LiftAccumulator, RadianceGrid, fit_grid
 from engine.march import render_colour, render_table, surface_points, visible
+from engine.queries.bank import FeatureBank
 from engine.runtime import set_threads
 
 
@@ -72,6 +73,9 @@ def _march() -> None:
     lift.add(camera, np.ones((6, 8, 4), np.float32))
     lift.result()
     rows_beside(spec.to_grid(grid.centres_w()), grid.lut)
+    bank = FeatureBank(4)
+    bank.add_view(0, np.ones((6, 8, 4), np.float32))
+    bank.heat(bank.feature(0, (0.5, 0.5)))
 
 
 def _fit(has_depth: bool) -> None:

@@ -11,7 +11,10 @@ import contextlib
 import heapq
 import itertools
 import logging
+import os
+import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -24,6 +27,10 @@ from engine.api.messages import CancelJob, Failed, JobCancelled, OpenCapture, Pr
 log = logging.getLogger(__name__)
 
 STARTUP = 0  # the request id under which the libraries load; nothing cancels it
+NICENESS = 10
+REST_S = 0.1
+"""After a click's answer jobs leave the cores to the window for so long, so that it is on screen at once."""
+
 OUT_OF_MEMORY = "close other programs, fit with fewer voxels (--voxels), or use --device cpu"
 
 
@@ -63,6 +70,7 @@ class EngineThread:
         self._order = itertools.count()
         self._running: dict[Priority, deque[_Task]] = {p: deque() for p in Priority}
         self._stopping = False
+        self._rest_until = 0.0
         self._thread = threading.Thread(target=self._run, name="condense-engine", daemon=True)
 
     def start(self, on_reply: OnReply) -> None:
@@ -86,12 +94,13 @@ class EngineThread:
             self._thread.join(timeout)
 
     def _run(self) -> None:
+        _yield_to_window()
         # Loading libraries gives way too, so that a stored scene shows before torch is imported.
         self._running[Priority.IMAGE].append(_Task(Request(id=STARTUP), self._handler.start()))
         while True:
             with self._wake:
                 while not self._stopping and not self._inbox and not self._most_urgent():
-                    self._wake.wait()
+                    self._wake.wait(self._rest())
                 if self._stopping:
                     break
             self._admit()
@@ -100,13 +109,20 @@ class EngineThread:
                 task = queue.popleft()
                 if self._step(task):
                     queue.append(task)
+                if task.request.priority is Priority.CLICK:
+                    self._rest_until = time.monotonic() + REST_S
         for queue in self._running.values():
             for task in queue:
                 task.close()
         self._handler.close()
 
     def _most_urgent(self) -> deque[_Task] | None:
-        return next((self._running[p] for p in Priority if self._running[p]), None)
+        queue = next((self._running[p] for p in Priority if self._running[p]), None)
+        return None if queue is self._running[Priority.JOB] and time.monotonic() < self._rest_until else queue
+
+    def _rest(self) -> float | None:
+        """Seconds that jobs wait still while the window draws the answer to a click; None when there are none."""
+        return max(0.0, self._rest_until - time.monotonic()) if self._running[Priority.JOB] else None
 
     def _admit(self) -> None:
         """Move every request from the inbox to the running tasks; control requests act at once."""
@@ -160,6 +176,16 @@ class EngineThread:
         if self._on_reply is not None and not self._stopping:
             with contextlib.suppress(RuntimeError):  # the receiver may be gone while closing
                 self._on_reply(reply)
+
+
+def _yield_to_window() -> None:
+    """Let the window's thread go first when there are fewer cores than work (Linux, where threads have a niceness).
+
+    Threads that numba and torch start from here inherit it.
+    """
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
 
 
 def _advice(e: Exception) -> str | None:

@@ -1,20 +1,14 @@
 // Emission-absorption march through the radiance grid, front to back:
 //   C = sum_j T_j a_j c_j,  T_{j+1} = T_j (1 - a_j),  a_j = 1 - (1 - a)^(step / voxel)
 // Positions are in voxel units (suffix _v) and rays are scaled so that t is camera z.
-// Output: colour over the backdrop, and in alpha the camera z where half the light is gone (0: nowhere).
+// Output: colour over the backdrop, and in alpha the camera z where half the light is gone (0: nowhere; negative where
+// the volume is too faint to hide what lies behind it).
 #include "common/backdrop.glsl"
 
 varying vec2 v_uv;
 
 uniform sampler3D u_colour; // rgb * a, a
 uniform sampler3D u_cells;  // per coarse cell: side it was seen from * 0.5 + 0.5; distance to the nearest occupied / 255
-#ifdef HEAT
-uniform sampler3D u_heat;   // (heat * occupied, occupied)
-uniform sampler2D u_map;    // colour map of heat
-uniform float u_heat_opacity;
-uniform float u_threshold;
-uniform float u_dim;        // how much what is not hot steps back
-#endif
 
 uniform vec3 u_eye_v;
 uniform mat3 u_ray_v;     // (u, v, 1), v down, to a direction of unit camera z
@@ -72,17 +66,9 @@ void main()
         }
         if (t >= t_end)
             break;
-        vec3 at = p.zyx / u_dims.zyx;
-        vec4 s = texture3D(u_colour, at);
+        vec4 s = texture3D(u_colour, p.zyx / u_dims.zyx);
         float a = (1.0 - pow(max(1.0 - s.a, 1e-4), u_step)) * min(sight, 1.0);
         vec3 c = s.rgb / max(s.a, 0.004);
-#ifdef HEAT
-        vec2 h2 = texture3D(u_heat, at).ra;
-        float h = h2.x / max(h2.y, 0.02);
-        float hot = smoothstep(u_threshold, min(u_threshold + 0.18, 1.0), h) * u_heat_opacity;
-        float grey = dot(c, vec3(0.299, 0.587, 0.114));
-        c = mix(mix(c, vec3(grey), 0.45 * u_dim) * (1.0 - 0.32 * u_dim), texture2D(u_map, vec2(h, 0.5)).rgb, hot);
-#endif
         rgb += light * a * c;
         light *= 1.0 - a;
         if (depth == 0.0 && light < 0.5)
@@ -93,5 +79,5 @@ void main()
     }
     float shown = (1.0 - light) * u_opacity;
     rgb = light < 1.0 ? rgb / (1.0 - light) : rgb;
-    gl_FragColor = vec4(mix(backdrop(v_uv), rgb, shown), u_opacity > 0.5 ? depth : 0.0);
+    gl_FragColor = vec4(mix(backdrop(v_uv), rgb, shown), u_opacity > 0.5 ? depth : -depth);
 }

@@ -5,9 +5,10 @@ Axis order is (x, y, z) in memory, so a texture made of it has x as depth and z 
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,15 +18,11 @@ from engine.api.scene import Volume
 
 UInt8 = NDArray[np.uint8]
 Float32 = NDArray[np.float32]
-T = TypeVar("T")
-Steps = Generator[None, None, T]
-"""Work done bit by bit: each step takes a few milliseconds; the result comes at the end."""
 
 CELL = 4  # voxels along a coarse cell's edge
 SLAB_BYTES = 3 << 20  # what one step scatters and uploads: about 2 ms
 FARTHEST = 24  # coarse cells; leaps longer than this gain nothing
 FACING_CAMERAS = 12
-EIGEN_CHUNK = 4000  # cells; about 5 ms
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,17 +72,31 @@ class Box:
         return per_voxel if self.order is None else per_voxel[self.order]
 
 
+_boxes: WeakKeyDictionary[Volume, Box] = WeakKeyDictionary()
+
+
+def box_of(volume: Volume) -> Box:
+    """``Box.around``, made once per volume."""
+    if volume not in _boxes:
+        _boxes[volume] = Box.around(volume)
+    return _boxes[volume]
+
+
 def slabs(box: Box, values: UInt8) -> Iterator[tuple[int, UInt8]]:
-    """Scatter (V, C) ``values`` (in ``flat`` order) slab by slab along x: yields (first x, (n, dy, dz, C) uint8)."""
+    """Scatter (V, C) ``values`` (in ``flat`` order) slab by slab along x: yields (first x, (n, dy, dz, C) uint8).
+
+    C is 1, 2 or 4: a voxel's bytes are moved as one number, which is several times as fast.
+    """
     dx, dy, dz = box.dims
     channels = values.shape[1]
+    packed = np.ascontiguousarray(values).view(f"u{channels}").ravel()
     thick = max(1, SLAB_BYTES // (dy * dz * channels))
     for x in range(0, dx, thick):
         n = min(thick, dx - x)
         a, b = np.searchsorted(box.flat, [x * dy * dz, (x + n) * dy * dz])
-        slab = np.zeros((n * dy * dz, channels), np.uint8)
-        slab[box.flat[a:b] - x * dy * dz] = values[a:b]
-        yield x, slab.reshape(n, dy, dz, channels)
+        slab = np.zeros(n * dy * dz, packed.dtype)
+        slab[box.flat[a:b] - x * dy * dz] = packed[a:b]
+        yield x, slab.view(np.uint8).reshape(n, dy, dz, channels)
 
 
 def premultiplied(rgb: UInt8, alpha: UInt8) -> UInt8:
@@ -94,32 +105,73 @@ def premultiplied(rgb: UInt8, alpha: UInt8) -> UInt8:
     return np.concatenate([((rgb * a + 127) // 255).astype(np.uint8), alpha[:, None]], axis=1)
 
 
-def leaps(box: Box) -> Steps[UInt8]:
+def leaps(box: Box) -> UInt8:
     """Chebyshev distance, in coarse cells, from each coarse cell to the nearest one that a ray must sample.
 
-    A cell counts as occupied when an active voxel lies in it or one voxel away, where interpolation reaches. Gives way
-    now and then.
+    A cell counts as occupied when an active voxel lies in it or one voxel away, where interpolation reaches.
     """
-    dx, dy, dz = box.dims
-    x, rest = np.divmod(box.flat, dy * dz)
-    y, z = np.divmod(rest, dz)
-    occupied = np.zeros(box.coarse_dims, bool)
-    for step in (-1, 1):
-        for a, b, c in ((step, 0, 0), (0, step, 0), (0, 0, step), (step, step, step)):
-            ix = np.clip(x + a, 0, dx - 1) // CELL
-            iy = np.clip(y + b, 0, dy - 1) // CELL
-            iz = np.clip(z + c, 0, dz - 1) // CELL
-            occupied[ix, iy, iz] = True
+    # Within a cell only a first or last voxel reaches into the next one, so that three cases per axis are all.
+    cases = np.zeros((int(np.prod(box.coarse_dims)), 27), bool)
+    key, at = np.zeros(len(box.flat), np.int64), box.flat
+    place = [np.zeros(0, np.int64)] * 3
+    for axis in (2, 1, 0):
+        at, place[axis] = np.divmod(at, box.dims[axis])
+    cell = np.zeros(len(box.flat), np.int64)
+    for axis in range(3):
+        within = place[axis] % CELL
+        cell = cell * box.coarse_dims[axis] + place[axis] // CELL
+        key = key * 3 + (within > 0) + (within == CELL - 1)
+    cases[cell, key] = True
+    occupied = np.zeros([n + 2 for n in box.coarse_dims], bool)
+    for number, case in enumerate(cases.T):
+        reach = [{0: (-1, 0), 1: (0,), 2: (0, 1)}[number // 3 ** (2 - a) % 3] for a in range(3)]
+        case = case.reshape(box.coarse_dims)
+        for offset in itertools.product(*reach):
+            to = tuple(slice(1 + o, 1 + o + n) for o, n in zip(offset, box.coarse_dims, strict=True))
+            occupied[to] |= case
+    occupied = occupied[1:-1, 1:-1, 1:-1]
     distance = np.where(occupied, 0, FARTHEST).astype(np.uint8)
     reached = occupied
     for k in range(1, FARTHEST):
-        yield
         grown = grow(reached)
         distance[grown & ~reached] = k
         if np.array_equal(grown, reached):
             break
         reached = grown
     return distance
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """What is made of a volume before any of it goes to the GPU.
+
+    Attributes:
+        box: where its voxels are.
+        facing: see ``facing``.
+        cells: (cx, cy, cz, 4) uint8, per coarse cell ``facing`` and ``leaps`` as volume.frag reads them.
+        rgba: (V, 4) uint8 premultiplied colours in the order of ``box.flat``.
+        alpha: (V,) uint8 opacities, likewise.
+    """
+
+    box: Box
+    facing: Float32
+    cells: UInt8
+    rgba: UInt8
+    alpha: UInt8
+
+
+def prepare(volume: Volume, cameras: Sequence[Camera], rgb: UInt8 | None) -> Prepared:
+    """Everything about ``volume`` that takes time; ``rgb`` (V, 3) replaces its own colours."""
+    box = box_of(volume)
+    side = facing(box, cameras)
+    cells = np.concatenate([np.round((side * 0.5 + 0.5) * 255).astype(np.uint8), leaps(box)[..., None]], axis=-1)
+    return Prepared(box, side, cells, colours_of(volume, box, rgb), box.sorted(volume.rgba[:, 3]))
+
+
+def colours_of(volume: Volume, box: Box, rgb: UInt8 | None) -> UInt8:
+    """(V, 4) premultiplied colours in the order of ``box.flat``; ``rgb`` replaces the volume's own."""
+    own = volume.rgba[:, :3] if rgb is None else rgb
+    return box.sorted(premultiplied(own, volume.rgba[:, 3]))
 
 
 def grow(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -135,13 +187,13 @@ def grow(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return mask
 
 
-def facing(box: Box, cameras: Sequence[Camera]) -> Steps[Float32]:
+def facing(box: Box, cameras: Sequence[Camera]) -> Float32:
     """The side from which each occupied coarse cell was seen: a direction, long where that side is certain.
 
     (cx, cy, cz, 3) float32. It is the mean unit direction towards the cameras that have the cell in view (all, if none
     has), turned to the surface's normal where the voxels about it lie in a plane: a wall that was seen from above and
     within still faces level. Short where cameras are all around. Surfaces may be hidden from the other side, which
-    opens a closed room to a look from outside. Gives way now and then.
+    opens a closed room to a look from outside.
     """
     out = np.zeros((*box.coarse_dims, 3), np.float32)
     if not cameras or len(box.flat) == 0:
@@ -151,9 +203,8 @@ def facing(box: Box, cameras: Sequence[Camera]) -> Steps[Float32]:
     occupied[tuple(cell.T)] = True
     where = np.argwhere(grow(occupied))  # interpolation between cells reaches one further
     pos_w = box.lo_w + (where + 0.5) * CELL * box.voxel
-    yield
-    toward = yield from _mean_direction(pos_w, cameras[:: max(1, len(cameras) // FACING_CAMERAS)])
-    normal, flatness = yield from _planes(box, cell, pos, where)
+    toward = _mean_direction(pos_w, cameras[:: max(1, len(cameras) // FACING_CAMERAS)])
+    normal, flatness = _planes(box, cell, pos, where)
     length = np.linalg.norm(toward, axis=1, keepdims=True)
     along = (normal * toward).sum(axis=1, keepdims=True)
     # a plane seen edge-on has no side, so the normal counts only as far as the cameras were in front of it
@@ -171,7 +222,7 @@ def _cells_of(box: Box) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     return i // CELL, i + 0.5
 
 
-def _mean_direction(pos_w: NDArray[np.float64], cameras: Sequence[Camera]) -> Steps[NDArray[np.float64]]:
+def _mean_direction(pos_w: NDArray[np.float64], cameras: Sequence[Camera]) -> NDArray[np.float64]:
     """(N, 3) mean unit direction from points to the cameras that have them in view, or to all."""
     total, total_all, count = np.zeros_like(pos_w), np.zeros_like(pos_w), np.zeros(len(pos_w))
     for camera in cameras:
@@ -182,36 +233,32 @@ def _mean_direction(pos_w: NDArray[np.float64], cameras: Sequence[Camera]) -> St
         total_all += to
         total[seen] += to[seen]
         count[seen] += 1
-        yield
     return np.where((count > 0)[:, None], total / np.maximum(count, 1)[:, None], total_all / len(cameras))
 
 
 def _planes(
     box: Box, cell: NDArray[np.int64], pos: NDArray[np.float64], where: NDArray[np.int64]
-) -> Steps[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Unit normals (N, 3) and flatness (N,) in 0..1 of the voxels in and next to each of the cells ``where``.
 
     From the covariance of positions: its least eigenvector, and how small that spread is beside the middle one.
     """
     flat = np.ravel_multi_index(tuple(cell.T), box.coarse_dims)
     size = int(np.prod(box.coarse_dims))
-    moments = [np.bincount(flat, np.ones(len(cell)), size)]
-    moments += [np.bincount(flat, pos[:, a], size) for a in range(3)]
     pairs = [(a, b) for a in range(3) for b in range(a, 3)]
-    moments += [np.bincount(flat, pos[:, a] * pos[:, b], size) for a, b in pairs]
-    near = [_sum_near(np.asarray(m, np.float64).reshape(box.coarse_dims))[tuple(where.T)] for m in moments]
+    weights = [np.ones(len(cell)), *pos.T]
+    near: list[NDArray[np.float64]] = []
+    for weight in (*weights, *(pos[:, a] * pos[:, b] for a, b in pairs)):
+        moment = np.bincount(flat, weight, size).astype(np.float64).reshape(box.coarse_dims)
+        near.append(_sum_near(moment)[tuple(where.T)])
     n = np.maximum(near[0], 1)
     mean = [m / n for m in near[1:4]]
     covariance = np.empty((len(where), 3, 3))
     for (a, b), m in zip(pairs, near[4:], strict=True):
         covariance[:, a, b] = covariance[:, b, a] = m / n - mean[a] * mean[b]
-    normal, flatness = np.empty((len(where), 3)), np.empty(len(where))
-    for i in range(0, len(where), EIGEN_CHUNK):
-        yield
-        part = slice(i, i + EIGEN_CHUNK)
-        spread, axes = np.linalg.eigh(covariance[part])
-        normal[part] = axes[:, :, 0]
-        flatness[part] = np.clip((0.35 - spread[:, 0] / np.maximum(spread[:, 1], 1e-9)) / 0.2, 0, 1)
+    spread, axes = np.linalg.eigh(covariance)
+    normal = axes[:, :, 0]
+    flatness = np.clip((0.35 - spread[:, 0] / np.maximum(spread[:, 1], 1e-9)) / 0.2, 0, 1)
     return normal, np.where(near[0] >= 8, flatness, 0.0)
 
 

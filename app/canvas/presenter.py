@@ -9,8 +9,8 @@ from app import colormaps
 from app.canvas.look import LOOKS
 from app.canvas.renderer import Renderer
 from app.canvas.scene_setup import show_points, show_scene
-from app.canvas.visuals.frusta import image_plane_w
 from app.canvas.visuals.markers import Mark
+from app.state import Answer
 from app.view_state import CanvasView, MatchesView, VolumeView
 from engine.api.camera import Camera
 
@@ -27,7 +27,8 @@ class Presenter:
         self._cameras: dict[int, Camera] = {}
         self._position: dict[int, int] = {}  # view index to place in the scene's list
         self._photos_done: dict[int, object] = {}
-        renderer.volume.set_map(colormaps.heat_table())
+        self._points_due = False  # made only once they are to be seen
+        renderer.heat.set_map(colormaps.heat_table())
 
     def present(self, new: CanvasView) -> None:
         old, r = self._shown, self._r
@@ -40,10 +41,12 @@ class Presenter:
             self._scene(new)
         if old is None or rescened or old.volume.volume is not new.volume.volume:
             self._volume(new)
-            if new.scene is not None:
-                show_points(r, new.scene, new.volume.volume)
+            self._points_due = True
         elif (old.volume.colouring, old.volume.features) != (new.volume.colouring, new.volume.features):
             r.volume.set_colours(_colours(new.volume))
+        if self._points_due and new.points.visible and new.scene is not None:
+            show_points(r, new.scene, new.volume.volume)
+            self._points_due = False
         self._heat(old, new)
         self._layers(old, new)
         if rescened or themed or old is None or old.frusta != new.frusta:
@@ -66,26 +69,22 @@ class Presenter:
         self._r.volume.set_volume(new.volume.volume, list(self._cameras.values()), _colours(new.volume))
         if new.volume.volume is None:
             self._r.touch()
-        elif new.heat.answer is not None:
-            self._load_heat(new)
 
     def _heat(self, old: CanvasView | None, new: CanvasView) -> None:
         r, was = self._r, None if old is None else old.heat
-        if was is not None and was.answer is not new.heat.answer:
+        if new.heat.answer is not (None if was is None else was.answer):
             if new.heat.answer is None:
-                r.volume.clear_heat()
-                r.touch()
-            elif old is not None and old.volume.volume is new.volume.volume:
-                self._load_heat(new)
-        if was is None or (was.layer, was.threshold) != (new.heat.layer, new.heat.threshold):
-            shown = new.heat.layer.opacity if new.heat.layer.visible else 0.0
-            r.volume.set_uniforms(heat_opacity=shown, dim=min(1.0, shown * 1.2), threshold=new.heat.threshold)
-            r.touch()
+                r.heat.clear()
+            else:
+                self._load_heat(new.heat.answer)
+        shown = new.heat.layer.opacity if new.heat.layer.visible else 0.0
+        r.heat.set_style(
+            opacity=shown * new.volume.layer.opacity, dim=min(1.0, shown * 1.2), threshold=new.heat.threshold
+        )
 
-    def _load_heat(self, new: CanvasView) -> None:
-        answer = new.heat.answer
-        if answer is not None and answer.reply.voxel_heat is not None:
-            self._r.volume.set_heat(colormaps.to_heat(answer.reply.voxel_heat, answer.bounds))
+    def _load_heat(self, answer: Answer) -> None:
+        if answer.volume is not None and answer.reply.voxel_heat is not None:
+            self._r.heat.set(answer.volume, colormaps.to_heat(answer.reply.voxel_heat, answer.bounds))
 
     def _layers(self, old: CanvasView | None, new: CanvasView) -> None:
         r, v = self._r, new.volume
@@ -154,11 +153,6 @@ class Presenter:
     def _on_image_plane(self, camera: Camera, x: float, y: float) -> tuple[float, float, float]:
         p = camera.unproject(np.array([[x, y]]), np.array([self._r.frusta.depth]))[0]
         return (float(p[0]), float(p[1]), float(p[2]))
-
-
-def frustum_quads(cameras: dict[int, Camera], depth: float) -> dict[int, NDArray[np.float64]]:
-    """(4, 3) world corners of each view's thumbnail, for picking."""
-    return {i: image_plane_w(c, depth) for i, c in cameras.items()}
 
 
 def _colours(v: VolumeView) -> UInt8 | None:

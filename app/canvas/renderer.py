@@ -16,6 +16,7 @@ from app.canvas.camera_sync import Viewport, photo_rect
 from app.canvas.look import Look
 from app.canvas.visuals.frusta import FrustaVisual
 from app.canvas.visuals.grid import AXES_PX, Axes, FloorGrid
+from app.canvas.visuals.heat import HeatOverlay
 from app.canvas.visuals.markers import MarkersVisual
 from app.canvas.visuals.photo import PhotoVisual
 from app.canvas.visuals.points import PointsVisual
@@ -62,15 +63,14 @@ class Renderer:
         self.focus = 1.0  # camera z of what is looked at
         self._grid = FloorGrid()
         self._axes = Axes()
-        self._composite: Any = gl.gloo.Program(*loader.program("composite"))
-        self._composite["a_corner"] = gl.gloo.VertexBuffer(np.array(gl.UNIT_CORNERS, np.float32))
-        self._composite["u_marched"] = gl.texture_2d((1, 1, 4))
-        self._composite["u_marched_px"] = (1.0, 1.0)
+        # two programs, for software GL runs what a uniform switches off
+        self._plain, self._heated = _composite(), _composite(HEAT=1)
+        self.heat = HeatOverlay(self._heated)
         self._moving = Target()
         self._stills = (Target(), Target())
         self._work = self._stills[0]  # the still picture that is being drawn
         self._shown: Target | None = None
-        self._seconds_per_px = 4e-8
+        self._costs = {False: 4e-7, True: 4e-7}  # seconds per pixel of a moving and of the still picture
         self._key: object = None
         self._band = 1.0  # how much of it is done
         self._outdated = False  # it shows what was there before the last quiet change
@@ -81,14 +81,16 @@ class Renderer:
         with self._moving.sized(1, 1):
             gl.gloo.set_viewport(0, 0, 1, 1)
             self.volume.warm(camera)
+            self._heated.draw("triangle_strip")
         gl.finish()
 
     def set_look(self, look: Look) -> None:
         """Colours of backdrop and marks."""
         self.look = look
         self.volume.set_backdrop(look.backdrop_low, look.backdrop_high)
-        self._composite["u_backdrop_low"] = look.backdrop_low
-        self._composite["u_backdrop_high"] = look.backdrop_high
+        for program in (self._plain, self._heated):
+            program["u_backdrop_low"] = look.backdrop_low
+            program["u_backdrop_high"] = look.backdrop_high
         self.touch()
 
     def set_grid(self, bounds_w: Any, up_w: Any) -> None:
@@ -109,20 +111,25 @@ class Renderer:
     @property
     def unfinished(self) -> bool:
         """Whether another call would upload more or draw the still picture further."""
-        return self.volume.busy or (self._shows_volume and self._band < 1.0)
+        return self.busy or (self._shows_volume and self._band < 1.0)
+
+    @property
+    def busy(self) -> bool:
+        """Whether uploads are waiting."""
+        return self.volume.busy or self.heat.busy
 
     @property
     def _shows_volume(self) -> bool:
         return self.volume.ready and self.opacity["volume"] > 0
 
     def upload(self, budget_s: float) -> bool:
-        """Upload what is queued for at most about ``budget_s``; whether the picture is to be drawn anew at once."""
+        """Upload what is queued for at most about ``budget_s``, heat first; whether to draw a frame at once."""
         end = time.perf_counter() + budget_s
-        before = self.volume.revision
-        while time.perf_counter() < end and self.volume.advance():
+        before, heat = self.volume.revision, self.heat.revision
+        while time.perf_counter() < end and (self.heat.advance() or self.volume.advance()):
             gl.gloo.flush()
         if self.volume.revision == before:
-            return False
+            return self.heat.revision != heat
         self.touch(quiet=not self.volume.urgent)
         return self._key is None
 
@@ -141,7 +148,7 @@ class Renderer:
             return False
         # finer steps cost more than the measured ones
         pixels = viewport.width * viewport.height
-        share = MARCH_BUDGET_S / (self._seconds_per_px * pixels * MOVING_STEP / STILL_STEP)
+        share = MARCH_BUDGET_S / (self._costs[True] * pixels * MOVING_STEP / STILL_STEP)
         end = min(1.0, self._band + max(share, 0.004))
         self._timed(self._work, viewport.width, viewport.height, camera, STILL_STEP, (self._band, end))
         self._band = end
@@ -154,7 +161,7 @@ class Renderer:
 
     def draw_best(self, camera: Camera, viewport: Viewport) -> None:
         """Draw at full size at once, however long it takes."""
-        while self.volume.advance():
+        while self.heat.advance() or self.volume.advance(wait=True):
             pass
         if self._shows_volume:
             with self._work.sized(viewport.width, viewport.height):
@@ -168,7 +175,7 @@ class Renderer:
         if key == self._key:
             return
         self._key = key
-        affordable = MARCH_BUDGET_S / (self._seconds_per_px * viewport.width * viewport.height)
+        affordable = MARCH_BUDGET_S / (self._costs[False] * viewport.width * viewport.height)
         scale = float(np.clip(np.sqrt(affordable), LEAST_SCALE, 1.0))
         w, h = max(1, round(viewport.width * scale)), max(1, round(viewport.height * scale))
         self._timed(self._moving, w, h, camera, MOVING_STEP, (0.0, 1.0))
@@ -190,14 +197,18 @@ class Renderer:
         gl.finish()
         seconds = time.perf_counter() - begin
         per_px = seconds / max(1, w * h * (band[1] - band[0])) * step / MOVING_STEP
-        self._seconds_per_px += 0.3 * (per_px - self._seconds_per_px)
+        kind = target is not self._moving
+        self._costs[kind] += 0.3 * (per_px - self._costs[kind])
 
     def _compose(self, camera: Camera, viewport: Viewport) -> None:
         gl.gloo.set_viewport(0, 0, viewport.width, viewport.height)
         gl.gloo.set_depth_mask(True)
         gl.gloo.clear(color=(0, 0, 0, 1), depth=1.0)
-        c = self._composite
         shown = self._shown if self._shows_volume else None
+        heated = shown is not None and self.heat.on
+        if heated:
+            self.heat.look_from(camera)
+        c = self._heated if heated else self._plain
         c["u_has_volume"] = float(shown is not None)
         c["u_far"] = self.far
         if shown is not None:
@@ -228,6 +239,15 @@ class Renderer:
             gl.gloo.set_viewport(pad, pad, side, side)
             self._axes.draw(camera, viewport.ratio)
             gl.gloo.set_viewport(0, 0, viewport.width, viewport.height)
+
+
+def _composite(**defines: int) -> Any:
+    program: Any = gl.gloo.Program(*loader.program("composite", **defines))
+    program["a_corner"] = gl.gloo.VertexBuffer(np.array(gl.UNIT_CORNERS, np.float32))
+    program["u_marched"] = gl.texture_2d((1, 1, 4))
+    program["u_marched_px"] = (1.0, 1.0)
+    program["u_has_volume"], program["u_far"] = 1.0, 1.0
+    return program
 
 
 def _key(camera: Camera, viewport: Viewport) -> object:

@@ -23,17 +23,20 @@ from app.canvas.look import LOOKS  # noqa: E402
 from app.canvas.navigator import Navigator  # noqa: E402
 from app.canvas.picking import inside_quad, nearest_point  # noqa: E402
 from app.canvas.pointer import Pointer  # noqa: E402
-from app.canvas.presenter import Presenter, frustum_quads  # noqa: E402
+from app.canvas.presenter import Presenter  # noqa: E402
 from app.canvas.renderer import Renderer  # noqa: E402
 from app.canvas.scene_setup import extent_of  # noqa: E402
 from app.canvas.still import render_to_array  # noqa: E402
-from app.view_state import CanvasView  # noqa: E402
+from app.state import Answer  # noqa: E402
+from app.view_state import CanvasView, VolumeView  # noqa: E402
 from engine.api.camera import Camera  # noqa: E402
 
 STILL_AFTER_S = 0.16
 FRAME_MS = 16
-UPLOAD_S = 0.005
+UPLOAD_S, HEAT_S = 0.005, 0.025
 THUMBNAILS_MS = 200
+LEAVE_CORES_S = 0.3
+MARK_MS = 50
 POINT_RADIUS_PX = 7.0
 FAINT = 0.55  # of the distance to what is looked at, as in quads.frag
 
@@ -56,7 +59,7 @@ class SceneCanvas(QObject):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._canvas: Any = importlib.import_module("vispy.app").Canvas(
-            keys=None, vsync=False, show=False, parent=parent, config={"depth_size": 24, "samples": 0}
+            keys=None, vsync=False, show=False, autoswap=False, parent=parent, config={"depth_size": 24, "samples": 0}
         )
         self.widget = cast(QWidget, self._canvas.native)
         self.widget.setMinimumSize(240, 180)
@@ -68,7 +71,9 @@ class SceneCanvas(QObject):
         self._view: CanvasView | None = None
         self._pending: CanvasView | None = None
         self._quads: dict[int, NDArray[np.float64]] = {}
+        self._unseen = False  # what is pending shows only once it is uploaded, so that it needs no frame yet
         self._changed_at = 0.0
+        self.heat_drawn: Answer | None = None  # the answer whose heat the last frame showed
         self._closed = False
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
@@ -103,6 +108,12 @@ class SceneCanvas(QObject):
                 self.navigator.leave_view(now)
         if old is not None and replace(old, thumbnails=view.thumbnails) == view:
             self._timer.start(THUMBNAILS_MS)  # they come one by one; a frame for each would be a waste
+        elif view.matches.pending and old is not None and not old.matches.pending:
+            self._changed_at = now
+            self._timer.start(MARK_MS)  # most answers are here by then, and need no frame before theirs
+        elif old is not None and replace(old, volume=_newer_volume(old.volume, view.volume)) == view:
+            self._unseen = True
+            self._timer.start(0)
         else:
             self._draw_soon()
 
@@ -187,6 +198,7 @@ class SceneCanvas(QObject):
     # --- drawing
 
     def _draw_soon(self) -> None:
+        self._unseen = False
         self._changed_at = time.perf_counter()
         self.widget.update()
 
@@ -198,7 +210,10 @@ class SceneCanvas(QObject):
         renderer.focus = self.navigator.orbit.distance
         if self.navigator.moving(begin):
             self._changed_at = begin
+        if renderer.heat.busy:
+            renderer.upload(HEAT_S)  # an answer that is waited for: one frame with it rather than one before it
         renderer.draw(self.camera(), self._viewport())
+        self.heat_drawn = None if self._view is None or renderer.heat.busy else self._view.heat.answer
         if not self._timer.isActive():
             self._timer.start(FRAME_MS)
         self.drawn.emit(time.perf_counter() - begin)
@@ -208,13 +223,20 @@ class SceneCanvas(QObject):
         renderer, now = self.renderer, time.perf_counter()
         if self._closed or renderer is None or not self.widget.isVisible():
             return
+        if self._pending is not None and self._unseen:
+            self._canvas.set_current()
+            self._ready()
         if self.navigator.moving(now) or (self._pending is not None):
             self.widget.update()
             return
         if not renderer.unfinished:
             return
+        asked = self._view is not None and self._view.matches.pending and not renderer.heat.busy
+        if asked and now - self._changed_at < LEAVE_CORES_S:
+            self._timer.start(FRAME_MS)  # the engine is at work on what the user waits for
+            return
         self._canvas.set_current()
-        if renderer.volume.busy:
+        if renderer.busy:
             news = renderer.upload(UPLOAD_S)
         else:
             still = now - self._changed_at > STILL_AFTER_S
@@ -230,10 +252,10 @@ class SceneCanvas(QObject):
             self._presenter = Presenter(self.renderer)
             self.renderer.warm(self.camera())
         if self._pending is not None:
-            view, self._pending = self._pending, None
+            view, self._pending, self._unseen = self._pending, None, False
             self._presenter.present(view)
-            cameras = {} if view.scene is None else {v.index: v.camera for v in view.scene.views}
-            self._quads = frustum_quads(cameras, self.renderer.frusta.depth)
+            views = () if view.scene is None else view.scene.views
+            self._quads = {v.index: quad for v, quad in zip(views, self.renderer.frusta.quads_w, strict=False)}
         return self.renderer
 
     def _fit_size(self) -> None:
@@ -330,6 +352,11 @@ class SceneCanvas(QObject):
         if was_through and down:
             self.left_view.emit()
         self._draw_soon()
+
+
+def _newer_volume(old: VolumeView, new: VolumeView) -> VolumeView:
+    """``old`` with the voxels of ``new``."""
+    return replace(old, volume=new.volume, features=new.features)
 
 
 def _triple(v: NDArray[np.float64] | None) -> Pos | None:

@@ -84,12 +84,12 @@ def draw_scene(
     if volume is not None and not as_points:
         recolour = voxel_rgb if layer in ("features", "spread") else None
         renderer.volume.set_volume(volume, [v.camera for v in scene.views], recolour)
-        while renderer.volume.advance():
+        while renderer.volume.advance(wait=True):
             pass
-        renderer.volume.set_map(colormaps.heat_table())
+        renderer.heat.set_map(colormaps.heat_table())
         if layer == "heat" and voxel_heat is not None:
             low, high = float(np.median(voxel_heat)), float(voxel_heat.max())
-            renderer.volume.set_heat(colormaps.to_heat(voxel_heat, (low, max(high, low + 1e-3))))
+            renderer.heat.set(volume, colormaps.to_heat(voxel_heat, (low, max(high, low + 1e-3))))
     if source_pos_w is not None:
         renderer.markers.set_data([Mark(source_pos_w, (*renderer.look.accent, 1.0), 13, True)])
     if layer == "photo" and looking_through and int(view) in photos:

@@ -17,6 +17,7 @@ class JobRow(QWidget):
 
     def __init__(self, job_id: int) -> None:
         super().__init__()
+        self._shown: Job | None = None
         self.title = QLabel()
         self.note = QLabel()
         self.note.setObjectName("muted")
@@ -39,17 +40,26 @@ class JobRow(QWidget):
         column.addWidget(self.bar)
         column.addWidget(self.note)
 
-    def show_job(self, job: Job, theme: Theme) -> None:
+    def set_theme(self, theme: Theme) -> None:
+        self.stop.setIcon(icons.icon("cancel", theme))
+
+    def show_job(self, job: Job) -> None:
+        if job == self._shown:
+            return
+        self._shown = job
         self.title.setText(job.title)
         self.note.setText(describe(job))
         self.note.setToolTip(describe(job))
-        self.stop.setIcon(icons.icon("cancel", theme))
         self.stop.setVisible(job.live)
         self.bar.setVisible(job.live)
         busy = job.total <= 0
         self.bar.setRange(0, 0 if busy and job.status == "running" else 1000)
         if not busy:
+            self.bar.setUpdatesEnabled(
+                False
+            )  # a progress bar repaints at once, and with it all that waits in the window
             self.bar.setValue(int(1000 * min(1.0, job.done / job.total)))
+            self.bar.setUpdatesEnabled(True)
 
 
 def describe(job: Job) -> str:
@@ -92,7 +102,6 @@ class JobsPanel(QWidget):
         self.setObjectName("panel")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self._theme: Theme = DARK
-        self._jobs: tuple[Job, ...] = ()
         self.rows: dict[int, JobRow] = {}
         self._column = QVBoxLayout(self)
         self._column.setContentsMargins(PAD, GAP, PAD, PAD)
@@ -103,7 +112,6 @@ class JobsPanel(QWidget):
         self._column.addStretch(1)
 
     def show_jobs(self, jobs: tuple[Job, ...]) -> None:
-        self._jobs = jobs
         wanted = {j.id for j in jobs}
         for job_id in [i for i in self.rows if i not in wanted]:
             row = self.rows.pop(job_id)
@@ -113,11 +121,13 @@ class JobsPanel(QWidget):
             if job.id not in self.rows:
                 row = JobRow(job.id)
                 row.cancelled.connect(self.cancelled)
+                row.set_theme(self._theme)
                 self.rows[job.id] = row
                 self._column.insertWidget(self._column.count() - 1, row)
-            self.rows[job.id].show_job(job, self._theme)
+            self.rows[job.id].show_job(job)
         self._empty.setVisible(not jobs)
 
     def set_theme(self, theme: Theme) -> None:
         self._theme = theme
-        self.show_jobs(self._jobs)
+        for row in self.rows.values():
+            row.set_theme(theme)

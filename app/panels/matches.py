@@ -22,6 +22,10 @@ class MatchModel(QAbstractTableModel):
         self.theme: Theme = DARK
 
     def set_rows(self, rows: tuple[MatchRow, ...]) -> None:
+        if rows and len(rows) == len(self.rows):  # a reset would have the table lay itself out anew
+            self.rows = rows
+            self.dataChanged.emit(self.index(0, 0), self.index(len(rows) - 1, len(HEADERS) - 1))
+            return
         self.beginResetModel()
         self.rows = rows
         self.endResetModel()
@@ -87,11 +91,14 @@ class MatchesPanel(QWidget):
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.table.verticalHeader().hide()
+        self.table.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
         self.table.verticalHeader().setDefaultSectionSize(25)
         header = self.table.horizontalHeader()
         header.setHighlightSections(False)
-        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)  # to fit contents asks for every cell at every click
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        for column, text in enumerate(HEADERS[1:], start=1):
+            header.resizeSection(column, self.fontMetrics().horizontalAdvance(max(text, "999 px", key=len)) + 24)
         self.table.clicked.connect(self._choose)
         self.table.doubleClicked.connect(self._open)
         column = QVBoxLayout(self)
@@ -116,9 +123,10 @@ class MatchesPanel(QWidget):
             self.model.set_rows(view.rows)
         self.table.setVisible(bool(view.rows))
         at = next((i for i, r in enumerate(view.rows) if r.view == view.selected), None)
-        if at is None:
+        chosen = self.table.selectionModel().selectedRows()
+        if at is None and chosen:
             self.table.clearSelection()
-        else:
+        elif at is not None and [i.row() for i in chosen] != [at]:
             self.table.selectRow(at)
 
     def set_theme(self, theme: Theme) -> None:

@@ -25,7 +25,7 @@ def wait_ready(window: Window, qtbot: QtBot) -> None:
             and len(s.thumbnails) == len(s.scene.views)
             and r is not None
             and r.volume.ready
-            and not r.volume.busy
+            and not r.busy
         )
 
     qtbot.waitUntil(ready, timeout=20_000)

@@ -41,7 +41,7 @@ def test_a_click_in_a_photo_lights_up_every_view_and_the_scene(
     assert window.matches.model.rowCount() == len(engine.scene.views) - 1
     scores = [r.score for r in window.matches.model.rows]
     assert scores == sorted(scores, reverse=True)
-    qtbot.waitUntil(lambda: window.canvas.renderer.volume.heat_on)
+    qtbot.waitUntil(lambda: window.canvas.renderer.heat.on)
 
 
 def test_the_heat_changes_the_canvas_where_the_source_is(window: Window, engine: FakeEngine, qtbot: QtBot) -> None:
@@ -53,7 +53,7 @@ def test_the_heat_changes_the_canvas_where_the_source_is(window: Window, engine:
     pos_w = camera.unproject(px, cast_depth(camera, px))[0]
     before = window.canvas.screenshot().astype(int)
     window.controller.click_point(tuple(pos_w.tolist()))
-    qtbot.waitUntil(lambda: window.canvas.renderer.volume.heat_on)
+    qtbot.waitUntil(lambda: window.canvas.renderer.heat.on)
     window.controller.set_layer("matches", visible=False)
     after = window.canvas.screenshot().astype(int)
     at = window.canvas.camera().project(pos_w[None])[0][0]

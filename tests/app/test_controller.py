@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -182,6 +183,43 @@ def test_warnings_of_a_capture_become_one_notice() -> None:
     assert not banner.error
     assert "3 frames have no image" in banner.text
     assert "1 photo is masked" in banner.details
+
+
+def test_an_answer_that_is_late_takes_the_one_before_it_off_the_screen() -> None:
+    later: list[Callable[[], None]] = []
+    outbox = Outbox()
+    controller = Controller(outbox, AppState(), auto=False, later=lambda _ms, do: later.append(do))
+    controller.open("room")
+    controller.receive(CaptureOpened(id=outbox.of(OpenCapture)[0].id, scene=room_scene(8)))
+    engine = FakeEngine(count=8)
+    controller.receive(VolumeUpdated(id=1, volume=engine.volume, psnr=None, seconds=1.0))
+    controller.click_pixel(2, 320.0, 300.0)
+    first = outbox.of(MatchQuery)[-1]
+    controller.receive(engine.match(first))
+    later.pop()()
+    assert controller.state.pinned is not None  # it answers what was asked
+    controller.click_pixel(3, 100.0, 100.0)
+    assert controller.state.pinned is not None  # no flicker while the next is on its way
+    later.pop()()
+    assert controller.state.pinned is None
+    controller.receive(engine.match(outbox.of(MatchQuery)[-1]))
+    assert controller.state.pinned is not None
+    assert controller.state.pinned.volume is engine.volume
+
+
+def test_a_click_is_not_asked_again_before_it_is_answered() -> None:
+    controller, outbox = opened()
+    engine = FakeEngine(count=8)
+    controller.receive(VolumeUpdated(id=1, volume=engine.volume, psnr=None, seconds=1.0))
+    controller.click_pixel(2, 320.0, 300.0)
+    controller.receive(engine.match(outbox.of(MatchQuery)[0]))
+    controller.click_pixel(3, 100.0, 100.0)
+    controller.receive(VolumeUpdated(id=1, volume=room_volume(version=2), psnr=None, seconds=2.0))
+    assert len(outbox.of(MatchQuery)) == 2  # asking anew would cancel the one that is being answered
+    controller.receive(engine.match(outbox.of(MatchQuery)[1]))  # of volume 1
+    assert controller.state.pinned is not None
+    assert controller.state.pinned.volume is None
+    assert len(outbox.of(MatchQuery)) == 3  # now its heat is asked for again, on the newer one
 
 
 def test_a_new_volume_asks_again_for_what_is_pinned() -> None:

@@ -16,16 +16,7 @@ from engine.api.scene import Volume
 
 def picker_of(volume: Volume, cameras: list | None = None) -> VolumePicker:
     box = dense.Box.around(volume)
-    return VolumePicker(box, box.sorted(volume.rgba[:, 3]), run(dense.facing(box, cameras or [])))
-
-
-def run(steps: dense.Steps) -> np.ndarray:
-    """Run stepwise work to its end."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            return stop.value
+    return VolumePicker(box, box.sorted(volume.rgba[:, 3]), dense.facing(box, cameras or []))
 
 
 def test_surface_agrees_with_ray_casting_through_every_view() -> None:
@@ -111,7 +102,7 @@ def test_leaps_never_pass_an_occupied_cell(places: list[tuple[int, int, int]]) -
     index = np.array(places, np.int32)
     volume = Volume(np.zeros(3), 1.0, (41, 41, 41), index, np.full((len(index), 4), 255, np.uint8), 1)
     box = dense.Box.around(volume)
-    leap = run(dense.leaps(box))
+    leap = dense.leaps(box)
     occupied = np.unique((index - box.lo) // dense.CELL, axis=0)
     cells = np.argwhere(leap >= 0)
     nearest = np.abs(cells[:, None] - occupied[None]).max(axis=2).min(axis=1)

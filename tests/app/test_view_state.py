@@ -21,7 +21,7 @@ def answered(engine: FakeEngine) -> AppState:
         scene=engine.scene,
         volume=engine.volume,
         query=Query(request.id, request.source, False, None),
-        pinned=Answer(reply, heat_range(reply)),
+        pinned=Answer(reply, heat_range(reply), engine.volume),
     )
 
 
@@ -39,13 +39,28 @@ def test_the_empty_state_shows_nothing_but_how_to_begin() -> None:
     assert view.status.device == "loading engine…"
 
 
-def test_heat_of_another_volume_is_not_shown_in_the_scene() -> None:
+def test_heat_stays_in_the_scene_until_a_newer_volume_has_its_own() -> None:
     state = answered(FakeEngine(count=8))
     assert resolve(state).canvas.heat.answer is state.pinned
-    stale = replace(state, volume=room_volume(version=2))
-    view = resolve(stale)
+    assert resolve(replace(state, volume=room_volume(version=2))).canvas.heat.answer is state.pinned
+
+
+def test_heat_whose_volume_is_not_known_is_not_shown_in_the_scene() -> None:
+    state = answered(FakeEngine(count=8))
+    assert state.pinned is not None
+    view = resolve(replace(state, pinned=replace(state.pinned, volume=None)))
     assert view.canvas.heat.answer is None
-    assert all(c.answer is not None for c in view.images.cells)  # the photos' heat still holds
+    assert all(c.answer is not None for c in view.images.cells)  # the photos' heat holds all the same
+
+
+def test_a_new_question_keeps_the_heat_before_it_but_none_of_its_matches() -> None:
+    state = answered(FakeEngine(count=8))
+    view = resolve(replace(state, query=Query(10**9, PixelSource(1, 5.0, 5.0), False, None)))
+    assert view.canvas.heat.answer is state.pinned
+    assert view.canvas.matches.pending
+    assert view.canvas.matches.marks == ()
+    assert all(c.match is None for c in view.images.cells)
+    assert view.matches.summary == "Looking…"
 
 
 def test_features_need_their_own_volume() -> None:

@@ -18,7 +18,7 @@ def test_a_stream_of_volumes_does_not_starve_the_picture(window: Window, qtbot: 
     before = visual.revision
     for n in range(200):  # a newer one after every step of work
         visual.set_volume(replace(volume, version=volume.version + 1 + n), [])
-        visual.advance()
+        visual.advance(wait=True)
     assert visual.revision > before
     for _ in range(10_000):
         if not visual.advance():

@@ -81,7 +81,7 @@ def test_fit_and_encode_start_by_themselves_and_can_be_cancelled(make_window: Ma
 def test_each_layer_changes_pixels(window: Window, qtbot: QtBot) -> None:
     window.canvas.go_to("home", fly=False)
     window.controller.click_pixel(2, 320.0, 300.0)
-    qtbot.waitUntil(lambda: window.canvas.renderer.volume.heat_on)
+    qtbot.waitUntil(lambda: window.canvas.renderer.heat.on)
     whole = window.canvas.screenshot().astype(int)
     for name in ("volume", "heat", "frusta", "matches", "grid"):
         window.controller.toggle_layer(name)

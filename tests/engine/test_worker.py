@@ -222,3 +222,19 @@ def test_closing_in_mid_job_closes_job_and_handler() -> None:
 def test_imports_no_torch() -> None:
     code = "import engine.worker, engine.session, sys; sys.exit('torch' in sys.modules or 'numba' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_jobs_wait_a_moment_after_a_click_but_other_requests_do_not(engine: Running) -> None:
+    engine.handler.gate.release(1000)
+    query, late = click(), EncodeViews()
+    engine.thread.send(query)
+    engine.wait_reply(query, Notice)
+    engine.thread._rest_until = time.monotonic() + 3600
+    engine.thread.send(late)
+    hover = HoverQuery(source=PixelSource(0, 1, 1))
+    engine.thread.send(hover)
+    engine.wait_reply(hover, Notice)
+    assert "EncodeViews" not in engine.handler.log
+    engine.thread._rest_until = 0.0
+    engine.thread.send(click())  # wakes the thread
+    engine.wait(lambda: "EncodeViews" in engine.handler.log)

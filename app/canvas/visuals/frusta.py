@@ -48,6 +48,8 @@ class FrustaVisual:
         self._atlas: Any = None
         self._index: Any = None
         self._loaded = np.zeros(0, np.float32)
+        self.quads_w: Float64 = np.zeros((0, 4, 3))
+        self._eyes_w: Float64 = np.zeros((0, 3))
         self.depth = 0.1
 
     def set_cameras(self, cameras: Sequence[Camera], depth: float) -> None:
@@ -56,6 +58,8 @@ class FrustaVisual:
         self.depth = depth
         n = len(self._cameras)
         self._loaded = np.zeros(n, np.float32)
+        self.quads_w = np.array([image_plane_w(c, depth) for c in self._cameras]).reshape(-1, 4, 3)
+        self._eyes_w = np.array([c.centre_w for c in self._cameras]).reshape(-1, 3)
         if n == 0:
             self._index = None
             self._lines.set_data([], [], (0, 0, 0, 0))
@@ -68,9 +72,8 @@ class FrustaVisual:
         inset = np.array([0.5 / TILE_W, 0.5 / TILE_H], np.float32)
         uv = cell[:, None, ::-1] + inset + corner * (1 - 2 * inset)
         uv = uv / np.array([columns, rows], np.float32)
-        quads = np.stack([image_plane_w(c, depth) for c in self._cameras]).astype(np.float32)
         p = self._program
-        p["a_pos_w"] = gl.gloo.VertexBuffer(quads.reshape(-1, 3))
+        p["a_pos_w"] = gl.gloo.VertexBuffer(self.quads_w.reshape(-1, 3).astype(np.float32))
         p["a_uv"] = gl.gloo.VertexBuffer(uv.reshape(-1, 2).astype(np.float32))
         p["u_atlas"] = self._atlas
         self._set_loaded()
@@ -92,20 +95,12 @@ class FrustaVisual:
         n = len(self._cameras)
         if n == 0:
             return
-        start: list[Float64] = []
-        end: list[Float64] = []
-        colour = np.empty((n, 4), np.float32)
-        width = np.empty(n, np.float32)
-        for i, camera in enumerate(self._cameras):
-            q = image_plane_w(camera, self.depth)
-            eye = np.broadcast_to(camera.centre_w, (4, 3))
-            start.append(np.concatenate([eye, q]))
-            end.append(np.concatenate([q, np.roll(q, -1, axis=0)]))
-            colour[i] = others.get(i, rgba)
-            width[i] = 1.7 if i in wide else 1.0
-        self._lines.set_data(
-            np.concatenate(start), np.concatenate(end), np.repeat(colour, 8, axis=0), np.repeat(width, 8)
-        )
+        colour = np.array([others.get(i, rgba) for i in range(n)], np.float32)
+        width = np.array([1.7 if i in wide else 1.0 for i in range(n)], np.float32)
+        q = self.quads_w
+        eyes = np.repeat(self._eyes_w[:, None], 4, axis=1)
+        start, end = np.concatenate([eyes, q], axis=1), np.concatenate([q, np.roll(q, -1, axis=1)], axis=1)
+        self._lines.set_data(start, end, np.repeat(colour, 8, axis=0), np.repeat(width, 8))
 
     def draw(self, camera: Camera, viewport: Viewport, far: float, opacity: float, focus: float) -> None:
         """``focus``: camera z of what is looked at; photos well in front of it are drawn faintly."""
@@ -121,7 +116,7 @@ class FrustaVisual:
             depth_mask=False,
         )  # fmt: skip
         # back to front, for faint photos let others shine through
-        order = np.argsort([-float(camera.forward_w @ c.centre_w) for c in self._cameras]).astype(np.uint32)
+        order = np.argsort(-(self._eyes_w @ camera.forward_w)).astype(np.uint32)
         self._index.set_data((order[:, None] * 4 + _TRIANGLES).ravel())
         p.draw("triangles", self._index)
         gl.gloo.set_depth_mask(True)

