@@ -21,7 +21,7 @@ def test_a_stream_of_volumes_does_not_starve_the_picture(window: Window, qtbot: 
         visual.advance(wait=True)
     assert visual.revision > before
     for _ in range(10_000):
-        if not visual.advance():
+        if not visual.advance(wait=True):
             break
     assert not visual.busy
     assert visual._volume is not None
