@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields, replace
-from typing import Any, Protocol
+from typing import Any
 
 from app import colormaps
 from app.photo_loader import PHOTO_SIDE, PhotoLoader
-from app.state import Answer, AppState, Banner, Colouring, Job, PanelMode, Query, Store, with_item
-from app.view_state import ViewState, resolve
+from app.ports import Outbox, View
+from app.resolve import resolve
+from app.state import Answer, AppState, Banner, Colouring, PanelMode, Query, Store, fresh, with_item, with_job
+from app.view_state import ViewState
 from engine.api.messages import (
     CancelJob,
     CaptureOpened,
@@ -29,31 +31,13 @@ from engine.api.messages import (
     PixelSource,
     PointSource,
     Reply,
-    Request,
     ViewFeatures,
     VolumeUpdated,
     VoxelFeatures,
 )
 
 Pos = tuple[float, float, float]
-KEPT_JOBS = 12
 STALE_MS = 400
-
-
-class Outbox(Protocol):
-    """Where requests go; ``app.bridge.Bridge`` in the window."""
-
-    def send(self, request: Request) -> None: ...
-    def forget_match(self) -> None: ...
-    def forget_hover(self) -> None: ...
-
-
-class View(Protocol):
-    """Shows the view state; one setter per part. ``app.window.Window`` in the program."""
-
-    def show_part(self, name: str, part: Any, whole: ViewState) -> None:
-        """``name``: the field of ``ViewState`` that changed, ``part`` its new value."""
-        ...
 
 
 class Controller:
@@ -122,7 +106,7 @@ class Controller:
         self._outbox.forget_match()
         self._outbox.forget_hover()
         self._open_id = 0
-        self.store.update(**_fresh())
+        self.store.update(**fresh())
 
     def fit(self, *, refit: bool = False) -> None:
         self._start(FitGrid(refit=refit))
@@ -309,7 +293,7 @@ class Controller:
             first, *others = scene.warnings
             more = f" (and {len(others)} more)" if others else ""
             banner = Banner(first + more, "\n".join(scene.warnings), error=False)
-        self.store.update(**{**_fresh(), "scene": scene, "banner": banner})
+        self.store.update(**{**fresh(), "scene": scene, "banner": banner})
         if self._on_opened is not None:
             self._on_opened(scene.path)
         if self.auto and scene.views:
@@ -355,15 +339,7 @@ class Controller:
         self.store.update(banner=Banner(reply.what, reply.text, error=True))
 
     def _job(self, job_id: int, **changes: Any) -> None:
-        jobs = list(self.state.jobs)
-        at = next((i for i, j in enumerate(jobs) if j.id == job_id), None)
-        if at is None:
-            jobs.append(Job(job_id, changes.get("title", "")))
-            at = len(jobs) - 1
-        if not jobs[at].live and changes.get("status") == "running":
-            return  # progress that was overtaken by the end
-        jobs[at] = replace(jobs[at], **changes)
-        self.store.update(jobs=_newest(jobs))
+        self.store.update(jobs=with_job(self.state.jobs, job_id, **changes))
 
     def _start(self, request: FitGrid | EncodeViews) -> None:
         if self.state.scene is None:
@@ -417,19 +393,3 @@ class Controller:
             if part != getattr(old, f.name):
                 for view in self._views:
                     view.show_part(f.name, part, new)
-
-
-def _newest(jobs: list[Job]) -> tuple[Job, ...]:
-    """All live jobs, and as many finished ones as there is room for."""
-    live = sum(j.live for j in jobs)
-    too_many = max(0, len(jobs) - max(KEPT_JOBS, live))
-    over = [j.id for j in jobs if not j.live][:too_many]
-    return tuple(j for j in jobs if j.id not in over)
-
-
-def _fresh() -> dict[str, Any]:
-    """Fields that belong to one capture, as they are before anything is known of it."""
-    blank = AppState()
-    kept = {"device", "encoders", "encoder", "layers", "colouring", "threshold", "cutaway", "fly"}
-    kept |= {"panel_mode", "sort", "theme", "recent"}
-    return {f.name: getattr(blank, f.name) for f in fields(blank) if f.name not in kept}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -15,6 +15,7 @@ PanelMode = Literal["photo", "features", "heat"]
 Sort = Literal["index", "score"]
 ThemeName = Literal["dark", "light"]
 JobStatus = Literal["waiting", "running", "finished", "cancelled", "failed"]
+KEPT_JOBS = 12
 LAYERS = ("volume", "heat", "points", "frusta", "photo", "matches", "grid")
 
 
@@ -174,3 +175,24 @@ def _same(a: Any, b: Any) -> bool:
     if isinstance(a, Mapping) or isinstance(b, Mapping):
         return a is b
     return a is b or a == b
+
+
+def with_job(jobs: tuple[Job, ...], job_id: int, **changes: Any) -> tuple[Job, ...]:
+    """``jobs`` with one changed or added: all live ones, and as many finished ones as there is room for."""
+    out = {j.id: j for j in jobs}
+    job = out.get(job_id, Job(job_id, changes.get("title", "")))
+    if not job.live and changes.get("status") == "running":
+        return jobs  # progress that was overtaken by the end
+    out[job_id] = replace(job, **changes)
+    live = sum(j.live for j in out.values())
+    too_many = max(0, len(out) - max(KEPT_JOBS, live))
+    over = [j.id for j in out.values() if not j.live][:too_many]
+    return tuple(j for j in out.values() if j.id not in over)
+
+
+def fresh() -> dict[str, Any]:
+    """Fields that belong to one capture, as they are before anything is known of it."""
+    blank = AppState()
+    kept = {"device", "encoders", "encoder", "layers", "colouring", "threshold", "cutaway", "fly"}
+    kept |= {"panel_mode", "sort", "theme", "recent"}
+    return {f.name: getattr(blank, f.name) for f in fields(blank) if f.name not in kept}

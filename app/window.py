@@ -13,7 +13,6 @@ from PySide6.QtWidgets import (
     QApplication,
     QDockWidget,
     QFileDialog,
-    QLabel,
     QMainWindow,
     QMenu,
     QScrollArea,
@@ -36,10 +35,11 @@ from app.panels.jobs import JobsPanel
 from app.panels.layers import LayersPanel
 from app.panels.matches import MatchesPanel
 from app.panels.shortcuts import ShortcutSheet
+from app.panels.status import StatusLabels
 from app.settings import LAYOUT_VERSION, Settings
 from app.state import AppState, Colouring, PanelMode
 from app.throttle import Throttle
-from app.view_state import ActionsView, StatusView, ViewState
+from app.view_state import ActionsView, ViewState
 from engine.api.client import EngineClient
 
 Pos = tuple[float, float, float]
@@ -124,12 +124,7 @@ class Window(QMainWindow):
         self.resizeDocks([self.docks["layers"], self.docks["images"]], [290, 400], Qt.Orientation.Horizontal)
         self.resizeDocks([self.docks["images"], self.docks["matches"]], [600, 240], Qt.Orientation.Vertical)
         self.resizeDocks([self.docks["layers"], self.docks["jobs"]], [430, 330], Qt.Orientation.Vertical)
-        self._status = {name: QLabel() for name in ("message", "capture", "quality", "voxels", "device")}
-        bar = self.statusBar()
-        bar.setSizeGripEnabled(False)
-        bar.addWidget(self._status["message"], 1)
-        for name in ("capture", "quality", "voxels", "device"):
-            bar.addPermanentWidget(self._status[name])
+        self.status = StatusLabels(self.statusBar())
 
     def _dock(self, name: str, title: str, widget: QWidget, area: Qt.DockWidgetArea) -> QDockWidget:
         dock = QDockWidget(title)
@@ -220,7 +215,7 @@ class Window(QMainWindow):
             case "banner":
                 self.banner.show_banner(part)
             case "status":
-                self._show_status(part)
+                self.status.show_status(part)
             case "actions":
                 self._show_actions(part)
             case "recent":
@@ -231,12 +226,6 @@ class Window(QMainWindow):
                 self._show_theme(theme.THEMES[part])
             case _:
                 raise ValueError(f"no view shows '{name}'")
-
-    def _show_status(self, s: StatusView) -> None:
-        for name, label in self._status.items():
-            text = getattr(s, name)
-            label.setText(text)
-            label.setVisible(bool(text) or name == "message")
 
     def _show_actions(self, view: ActionsView) -> None:
         for name, action in self.actions_by_id.items():

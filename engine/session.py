@@ -6,6 +6,7 @@ happen inside, so that a stored scene is shown before torch is loaded.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,6 +68,7 @@ class Session:
         torch.set_float32_matmul_precision("medium")
         set_threads(self._threads)
         seed_all(self.seed)
+        gc.freeze()  # what the libraries are made of stays: walking it stopped every thread for a tenth of a second
         yield EngineReady(id=0, device=str(resolve_device(self._device_name)), encoders=encoder_names())
 
     def handle(self, request: Request) -> Iterator[Reply | None]:

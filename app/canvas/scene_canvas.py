@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -34,9 +35,9 @@ from engine.api.camera import Camera  # noqa: E402
 STILL_AFTER_S = 0.16
 FRAME_MS = 16
 UPLOAD_S, HEAT_S = 0.005, 0.025
-THUMBNAILS_MS = 200
+THUMBNAILS_S = 0.2
 LEAVE_CORES_S = 0.3
-MARK_MS = 50
+MARK_S = 0.1
 POINT_RADIUS_PX = 7.0
 FAINT = 0.55  # of the distance to what is looked at, as in quads.frag
 
@@ -71,7 +72,7 @@ class SceneCanvas(QObject):
         self._view: CanvasView | None = None
         self._pending: CanvasView | None = None
         self._quads: dict[int, NDArray[np.float64]] = {}
-        self._unseen = False  # what is pending shows only once it is uploaded, so that it needs no frame yet
+        self._due_at = math.inf  # when the next frame is to be drawn
         self._changed_at = 0.0
         self.heat_drawn: Answer | None = None  # the answer whose heat the last frame showed
         self._closed = False
@@ -107,15 +108,15 @@ class SceneCanvas(QObject):
             elif self.navigator.through is not None:
                 self.navigator.leave_view(now)
         if old is not None and replace(old, thumbnails=view.thumbnails) == view:
-            self._timer.start(THUMBNAILS_MS)  # they come one by one; a frame for each would be a waste
+            self._draw_in(THUMBNAILS_S)  # they come one by one; a frame for each would be a waste
         elif view.matches.pending and old is not None and not old.matches.pending:
             self._changed_at = now
-            self._timer.start(MARK_MS)  # most answers are here by then, and need no frame before theirs
+            self._draw_in(MARK_S)  # most answers are here by then, and need no frame before theirs
         elif old is not None and replace(old, volume=_newer_volume(old.volume, view.volume)) == view:
-            self._unseen = True
-            self._timer.start(0)
+            self._timer.start(0)  # shows only once it is uploaded, and needs no frame yet
         else:
-            self._draw_soon()
+            self._changed_at = now
+            self._draw_in(0)  # after the panels have painted, so that no turn of the event loop takes both
 
     def go_to(self, name: NamedView, *, fly: bool = True) -> None:
         """Look from a named place."""
@@ -197,8 +198,13 @@ class SceneCanvas(QObject):
 
     # --- drawing
 
+    def _draw_in(self, seconds: float) -> None:
+        """Draw then, or when it is due already."""
+        now = time.perf_counter()
+        self._due_at = min(self._due_at, now + seconds)
+        self._timer.start(max(0, math.ceil((self._due_at - now) * 1e3)))
+
     def _draw_soon(self) -> None:
-        self._unseen = False
         self._changed_at = time.perf_counter()
         self.widget.update()
 
@@ -206,6 +212,7 @@ class SceneCanvas(QObject):
         if self._closed:
             return
         begin = time.perf_counter()
+        self._due_at = math.inf
         renderer = self._ready()
         renderer.focus = self.navigator.orbit.distance
         if self.navigator.moving(begin):
@@ -221,18 +228,25 @@ class SceneCanvas(QObject):
     def _tick(self) -> None:
         """Between frames: uploads and the still picture go on off screen; a frame follows when there is news."""
         renderer, now = self.renderer, time.perf_counter()
-        if self._closed or renderer is None or not self.widget.isVisible():
+        if self._closed or not self.widget.isVisible():
             return
-        if self._pending is not None and self._unseen:
-            self._canvas.set_current()
-            self._ready()
-        if self.navigator.moving(now) or (self._pending is not None):
+        if renderer is None:
             self.widget.update()
             return
-        if not renderer.unfinished:
+        if self.navigator.moving(now) or now >= self._due_at:
+            self.widget.update()
             return
-        asked = self._view is not None and self._view.matches.pending and not renderer.heat.busy
-        if asked and now - self._changed_at < LEAVE_CORES_S:
+        if self._due_at - now < MARK_S and self._asked(now):
+            self._draw_in(MARK_S)
+            return
+        if self._pending is not None:
+            self._canvas.set_current()
+            self._ready()
+        if not renderer.unfinished:
+            if self._due_at < math.inf:
+                self._draw_in(THUMBNAILS_S)
+            return
+        if self._asked(now):
             self._timer.start(FRAME_MS)  # the engine is at work on what the user waits for
             return
         self._canvas.set_current()
@@ -245,6 +259,12 @@ class SceneCanvas(QObject):
             self.widget.update()
         self._timer.start(FRAME_MS)
 
+    def _asked(self, now: float) -> bool:
+        """Whether an answer is on its way that the cores are best left to."""
+        r, v = self.renderer, self._view
+        waiting = r is not None and v is not None and v.matches.pending and not r.heat.busy
+        return waiting and now - self._changed_at < LEAVE_CORES_S
+
     def _ready(self) -> Renderer:
         """The renderer, made on first use with the context current, and brought up to date."""
         if self.renderer is None or self._presenter is None:
@@ -252,7 +272,7 @@ class SceneCanvas(QObject):
             self._presenter = Presenter(self.renderer)
             self.renderer.warm(self.camera())
         if self._pending is not None:
-            view, self._pending, self._unseen = self._pending, None, False
+            view, self._pending = self._pending, None
             self._presenter.present(view)
             views = () if view.scene is None else view.scene.views
             self._quads = {v.index: quad for v, quad in zip(views, self.renderer.frusta.quads_w, strict=False)}

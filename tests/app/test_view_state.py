@@ -9,8 +9,8 @@ import numpy as np
 from fakes import FakeEngine, pseudo_features, room_scene, room_volume
 
 from app.colormaps import heat_range
+from app.resolve import resolve
 from app.state import Answer, AppState, Query
-from app.view_state import resolve
 from engine.api.messages import MatchQuery, PixelSource, VoxelFeatures
 
 

@@ -20,8 +20,8 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from app.actions import ACTIONS
+from app.resolve import resolve
 from app.settings import Settings
-from app.view_state import resolve
 from app.window import Window
 from engine.api.messages import CancelJob, EncodeViews, FitGrid, JobProgress, MatchQuery, OpenCapture
 

@@ -1,0 +1,254 @@
+"""From state to what is seen, purely: ``resolve(AppState) -> ViewState``."""
+
+from __future__ import annotations
+
+import math
+
+from app.state import Answer, AppState, Colouring, Layer, Query, Sort
+from app.view_state import (
+    ActionsView,
+    CanvasView,
+    Cell,
+    FrustaView,
+    HeatView,
+    ImagesView,
+    LayersView,
+    MatchesView,
+    MatchMark,
+    MatchRow,
+    MatchTable,
+    PhotoView,
+    SingleView,
+    StatusView,
+    ViewState,
+    VolumeView,
+)
+from engine.api.camera import Camera
+from engine.api.messages import PixelSource, ViewMatch
+
+
+def active_answer(state: AppState) -> Answer | None:
+    """What is shown: the preview under the pointer, else the pinned answer."""
+    return state.preview or state.pinned
+
+
+def resolve(state: AppState) -> ViewState:
+    """All that the window shows, from the state alone."""
+    answer = active_answer(state)
+    heat = answer if answer is not None and answer.volume is not None and state.volume is not None else None
+    cells = _cells(state, answer)
+    features = state.voxel_features
+    if features is not None and (state.volume is None or features.version != state.volume.version):
+        features = None
+    colouring = state.colouring if state.colouring == "colour" or features is not None else "colour"
+    single = next((c for c in cells if c.info.index == state.selected), None) if state.single else None
+    bounds = None if answer is None else answer.bounds
+    return ViewState(
+        title=_title(state),
+        empty=state.scene is None,
+        opening=state.opening,
+        canvas=CanvasView(
+            scene=state.scene,
+            volume=VolumeView(state.volume, colouring, features, state.layers["volume"], state.cutaway),
+            heat=HeatView(heat, state.layers["heat"], state.threshold),
+            points=_points_layer(state),
+            frusta=FrustaView(state.layers["frusta"], state.selected, _mutual(answer), state.through),
+            thumbnails=state.thumbnails,
+            photo=_photo(state),
+            matches=_matches(state, answer),
+            grid=state.layers["grid"],
+            through=_camera(state, state.through),
+            fly=state.fly,
+            theme=state.theme,
+        ),
+        images=ImagesView(_sorted(cells, state.sort), state.panel_mode, state.sort, state.threshold, bounds),
+        single=SingleView(
+            single,
+            None if state.selected is None else state.photos.get(state.selected),
+            state.panel_mode,
+            state.threshold,
+        ),
+        matches=_table(state, answer),
+        layers=LayersView(
+            state.layers,
+            _usable(state, heat),
+            colouring,
+            frozenset({"colour"} if features is None else {"colour", "features", "spread"}),
+            state.threshold,
+            bounds,
+            state.cutaway,
+        ),
+        jobs=state.jobs,
+        banner=state.banner,
+        status=_status(state),
+        actions=_actions(state, colouring),
+        recent=state.recent,
+        encoders=(state.encoders if state.scene is not None else (), state.encoder),
+        theme=state.theme,
+    )
+
+
+def _title(state: AppState) -> str:
+    return "ConDense Studio" if state.scene is None else f"{state.scene.name} — ConDense Studio"
+
+
+def _points_layer(state: AppState) -> Layer:
+    """Until there is a volume, points stand in for it."""
+    layer = state.layers["points"]
+    return Layer(True, layer.opacity) if state.volume is None else layer
+
+
+def _camera(state: AppState, view: int | None) -> Camera | None:
+    if state.scene is None or view is None:
+        return None
+    return next((v.camera for v in state.scene.views if v.index == view), None)
+
+
+def _photo(state: AppState) -> PhotoView:
+    photo = None
+    if state.through is not None:
+        photo = state.photos.get(state.through) or state.thumbnails.get(state.through)
+    return PhotoView(state.through, photo, state.layers["photo"])
+
+
+def _mutual(answer: Answer | None) -> frozenset[int]:
+    return frozenset() if answer is None else frozenset(m.view for m in answer.reply.matches if m.mutual)
+
+
+def _query(state: AppState) -> Query | None:
+    return state.hover if state.preview is not None else (state.query or state.hover)
+
+
+def _pending(query: Query, answer: Answer | None) -> bool:
+    """Whether ``answer`` is not the one to ``query``."""
+    return answer is None or (answer.reply.id != query.id and not query.again)
+
+
+def _matches(state: AppState, answer: Answer | None) -> MatchesView:
+    query = _query(state)
+    layer = state.layers["matches"]
+    if query is not None and _pending(query, answer):
+        return MatchesView(query.pos_w, True, (), layer.visible)
+    if answer is None:
+        return MatchesView(None, False, (), layer.visible)
+    r = answer.reply
+    marks = tuple(MatchMark(m.view, m.pos_w, m.x, m.y, m.mutual) for m in r.matches)
+    return MatchesView(r.source_pos_w or (query.pos_w if query else None), False, marks, layer.visible)
+
+
+def _cells(state: AppState, answer: Answer | None) -> tuple[Cell, ...]:
+    if state.scene is None:
+        return ()
+    query = _query(state)
+    old = query is not None and _pending(query, answer)
+    best = {} if answer is None or old else {m.view: m for m in answer.reply.matches}
+    source = query.source if query is not None else None
+    out: list[Cell] = []
+    for info in state.scene.views:
+        i = info.index
+        here = isinstance(source, PixelSource) and source.view == i
+        out.append(
+            Cell(
+                info,
+                state.thumbnails.get(i),
+                state.view_features.get(i),
+                answer if answer is not None and i in answer.reply.view_heat else None,
+                best.get(i),
+                (source.x, source.y) if here and isinstance(source, PixelSource) else None,
+                i == state.selected,
+            )
+        )
+    return tuple(out)
+
+
+def _sorted(cells: tuple[Cell, ...], sort: Sort) -> tuple[Cell, ...]:
+    if sort == "index":
+        return cells
+    # the source first, then mutual matches, then by score
+    return tuple(
+        sorted(
+            cells,
+            key=lambda c: (
+                c.source_px is None,
+                c.match is None or not c.match.mutual,
+                -(c.match.score if c.match else -2.0),
+                c.info.index,
+            ),
+        )
+    )
+
+
+def _table(state: AppState, answer: Answer | None) -> MatchTable:
+    if state.scene is None or answer is None:
+        waiting = state.query is not None
+        return MatchTable((), state.selected, "Looking…" if waiting else "Click a pixel or a point of the scene.")
+    names = {v.index: v.name for v in state.scene.views}
+    rows = tuple(
+        MatchRow(m.view, names.get(m.view, str(m.view)), m.score, m.mutual, _error(m)) for m in answer.reply.matches
+    )
+    mutual = sum(r.mutual for r in rows)
+    query = _query(state)
+    if query is not None and _pending(query, answer):
+        return MatchTable(rows, state.selected, "Looking…")
+    summary = f"{mutual} of {len(rows)} views agree both ways · {answer.reply.milliseconds:.0f} ms"
+    return MatchTable(rows, state.selected, summary)
+
+
+def _error(m: ViewMatch) -> float | None:
+    return None if m.true_px is None else math.hypot(m.x - m.true_px[0], m.y - m.true_px[1])
+
+
+def _usable(state: AppState, heat: Answer | None) -> frozenset[str]:
+    out: set[str] = set()
+    if state.scene is not None:
+        out |= {"grid"}
+        if state.scene.points is not None or state.volume is not None:
+            out.add("points")
+        if state.scene.views:
+            out |= {"frusta", "matches"}
+    if state.volume is not None:
+        out.add("volume")
+    if heat is not None:
+        out.add("heat")
+    if state.through is not None:
+        out.add("photo")
+    return frozenset(out)
+
+
+def _status(state: AppState) -> StatusView:
+    s = state.scene
+    views = "" if s is None or not s.views else f"{len(s.views)} photos"
+    capture = "" if s is None else " · ".join(p for p in (s.format, views) if p)
+    quality = "" if state.psnr is None else f"{state.psnr:.1f} dB held out"
+    voxels = "" if state.volume is None else f"{len(state.volume.index):,} voxels"
+    device = "loading engine…" if state.device is None else state.device
+    return StatusView(capture, quality, voxels, device, state.notice)
+
+
+def _actions(state: AppState, colouring: Colouring) -> ActionsView:
+    enabled = {"open", "open_file", "open_demo", "theme", "shortcuts", "quit", "fullscreen", "panels"}
+    checked: set[str] = set()
+    if state.scene is not None:
+        enabled |= {"home", "top", "front", "side", "fly", "cutaway", "screenshot", "points", "grid", "close_capture"}
+        if state.scene.views:
+            enabled |= {"next_view", "previous_view", "single", "look_through", "frusta", "matches", "fit", "encode"}
+            enabled |= {"refit", "mode_photo", "mode_features", "mode_heat", "sort"}
+    if state.volume is not None:
+        enabled |= {"volume", "colour", "heat"}
+        if state.voxel_features is not None:
+            enabled |= {"features", "spread"}
+    if state.query or state.pinned or state.through is not None or state.single or state.banner:
+        enabled.add("clear")
+    if any(j.live for j in state.jobs):
+        enabled.add("cancel_jobs")
+    if state.through is not None:
+        enabled.add("photo")
+    checked |= {name for name, layer in state.layers.items() if layer.visible}
+    checked |= {colouring, f"mode_{state.panel_mode}"}
+    for name, on in (
+        ("fly", state.fly), ("cutaway", state.cutaway), ("single", state.single),
+        ("look_through", state.through is not None), ("sort", state.sort == "score"),
+    ):  # fmt: skip
+        if on:
+            checked.add(name)
+    return ActionsView(frozenset(enabled), frozenset(checked))
