@@ -44,6 +44,22 @@ def test_a_click_in_a_photo_lights_up_every_view_and_the_scene(
     qtbot.waitUntil(lambda: window.canvas.renderer.heat.on)
 
 
+def test_an_answer_is_drawn_without_marching_the_volume_again(window: Window, qtbot: QtBot) -> None:
+    renderer, grid = window.canvas.renderer, window.images.grid
+    qtbot.waitUntil(lambda: renderer.unfinished is False, timeout=20_000)
+    marched = renderer._shown
+    marches: list[object] = []
+    renderer.volume.draw = lambda *given: marches.append(given)
+    for view in (2, 3):
+        before = window.controller.state.pinned
+        grid.scroll_to(view)
+        click(grid.viewport(), inside(grid.cell_rect(view), 0.5, 0.6))
+        qtbot.waitUntil(lambda before=before: window.canvas.heat_drawn not in (None, before))
+        assert window.canvas.heat_drawn is window.controller.state.pinned
+    assert marches == []
+    assert renderer._shown is marched
+
+
 def test_the_heat_changes_the_canvas_where_the_source_is(window: Window, engine: FakeEngine, qtbot: QtBot) -> None:
     window.controller.look_through(2)
     window.controller.set_layer("photo", visible=False)
