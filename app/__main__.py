@@ -40,7 +40,7 @@ def run_window(engine: EngineClient, path: str | None = None) -> int:
 
 def share_the_interpreter() -> None:
     """Let the GUI thread have the interpreter sooner while the engine computes (default: 5 ms)."""
-    sys.setswitchinterval(0.000005)
+    sys.setswitchinterval(0.0005)
 
 
 def make_engine(command: Common, *, spare_core: bool) -> EngineClient:

@@ -255,13 +255,14 @@ def lift(
         for _ in accumulator.add_slices(capture.views[view].camera, maps.bank.map(view)):
             yield Progress(done, len(views), "views", "lifting features onto voxels")
     lifted = accumulator.result()
+    shown = LiftedOn(grid, lifted, maps.basis)
     yield Progress(len(views), len(views), "views")
     if grid.meta.get("capture") == capture.fingerprint:  # a finished grid, not one that is still being fitted
-        codes, scale = quantise(lifted.mean)
+        codes, scale = shown.codes
         yield Progress(len(views), len(views), "views")
-        tensors = {"codes": codes, "scale": scale, "spread": lifted.spread, "weight": lifted.weight}
+        tensors = {"codes": codes, "scale": scale.astype(np.float16), "spread": lifted.spread, "weight": lifted.weight}
         write_tensors(store.write_path(name), tensors, {"format": FORMAT, "capture": capture.fingerprint, "key": key})
-    return (yield from _ready(LiftedOn(grid, lifted, maps.basis)))
+    return (yield from _ready(shown))
 
 
 def _ready(lifted: LiftedOn) -> Generator[Progress, None, LiftedOn]:

@@ -68,7 +68,7 @@ class Session:
         torch.set_float32_matmul_precision("medium")
         set_threads(self._threads)
         seed_all(self.seed)
-        gc.freeze()  # what the libraries are made of stays: walking it stopped every thread for a tenth of a second
+        gc.freeze()  # what the libraries are made of stays: walking it took a tenth of the window's processor time
         yield EngineReady(id=0, device=str(resolve_device(self._device_name)), encoders=encoder_names())
 
     def handle(self, request: Request) -> Iterator[Reply | None]:

@@ -11,8 +11,6 @@ import contextlib
 import heapq
 import itertools
 import logging
-import os
-import sys
 import threading
 import time
 from collections import deque
@@ -27,7 +25,6 @@ from engine.api.messages import CancelJob, Failed, JobCancelled, OpenCapture, Pr
 log = logging.getLogger(__name__)
 
 STARTUP = 0  # the request id under which the libraries load; nothing cancels it
-NICENESS = 10
 REST_S = 0.1
 """After a click's answer jobs leave the cores to the window for so long, so that it is on screen at once."""
 
@@ -94,7 +91,6 @@ class EngineThread:
             self._thread.join(timeout)
 
     def _run(self) -> None:
-        _yield_to_window()
         # Loading libraries gives way too, so that a stored scene shows before torch is imported.
         self._running[Priority.IMAGE].append(_Task(Request(id=STARTUP), self._handler.start()))
         while True:
@@ -176,16 +172,6 @@ class EngineThread:
         if self._on_reply is not None and not self._stopping:
             with contextlib.suppress(RuntimeError):  # the receiver may be gone while closing
                 self._on_reply(reply)
-
-
-def _yield_to_window() -> None:
-    """Let the window's thread go first when there are fewer cores than work (Linux, where threads have a niceness).
-
-    Threads that numba and torch start from here inherit it.
-    """
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
 
 
 def _advice(e: Exception) -> str | None:

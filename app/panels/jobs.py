@@ -55,9 +55,8 @@ class JobRow(QWidget):
         busy = job.total <= 0
         self.bar.setRange(0, 0 if busy and job.status == "running" else 1000)
         if not busy:
-            self.bar.setUpdatesEnabled(
-                False
-            )  # a progress bar repaints at once, and with it all that waits in the window
+            # A progress bar repaints at once, and with it all that waits in the window.
+            self.bar.setUpdatesEnabled(False)
             self.bar.setValue(int(1000 * min(1.0, job.done / job.total)))
             self.bar.setUpdatesEnabled(True)
 
