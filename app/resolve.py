@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 from app.state import Answer, AppState, Colouring, Layer, Query, Sort
 from app.view_state import (
@@ -45,8 +46,7 @@ def resolve(state: AppState) -> ViewState:
     bounds = None if answer is None else answer.bounds
     return ViewState(
         title=_title(state),
-        empty=state.scene is None,
-        opening=state.opening,
+        empty=state.scene is None and state.opening is None,
         canvas=CanvasView(
             scene=state.scene,
             volume=VolumeView(state.volume, colouring, features, state.layers["volume"], state.cutaway),
@@ -89,7 +89,12 @@ def resolve(state: AppState) -> ViewState:
 
 
 def _title(state: AppState) -> str:
-    return "ConDense Studio" if state.scene is None else f"{state.scene.name} — ConDense Studio"
+    name = _opening(state) or (None if state.scene is None else state.scene.name)
+    return "ConDense Studio" if name is None else f"{name} — ConDense Studio"
+
+
+def _opening(state: AppState) -> str | None:
+    return None if state.opening is None else f"Opening {Path(state.opening).name or state.opening}…"
 
 
 def _points_layer(state: AppState) -> Layer:
@@ -222,7 +227,7 @@ def _status(state: AppState) -> StatusView:
     quality = "" if state.psnr is None else f"{state.psnr:.1f} dB held out"
     voxels = "" if state.volume is None else f"{len(state.volume.index):,} voxels"
     device = "loading engine…" if state.device is None else state.device
-    return StatusView(capture, quality, voxels, device, state.notice)
+    return StatusView(capture, quality, voxels, device, _opening(state) or state.notice)
 
 
 def _actions(state: AppState, colouring: Colouring) -> ActionsView:

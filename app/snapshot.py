@@ -86,7 +86,6 @@ def camera_of(scene: SceneInfo, view: int | str, size: tuple[int, int]) -> Camer
 
 def _use_egl() -> None:
     os.environ.setdefault("EGL_PLATFORM", "surfaceless")
-    os.environ.setdefault("PYOPENGL_PLATFORM", "egl")
     vispy: Any = importlib.import_module("vispy")
     try:
         vispy.use("egl", gl="gl2")

@@ -173,7 +173,6 @@ class LayersView:
 class ViewState:
     title: str
     empty: bool
-    opening: str | None
     canvas: CanvasView
     images: ImagesView
     single: SingleView

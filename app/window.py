@@ -66,12 +66,13 @@ class Window(QMainWindow):
         self._started = False
         self.bridge = Bridge(engine, self)
         self.canvas = SceneCanvas(self)
-        state = AppState(theme=settings.theme, recent=settings.recent)
+        # the canvas is shown while the capture opens, so that its shaders are compiled meanwhile
+        state = AppState(theme=settings.theme, recent=settings.recent, opening=path)
         self.controller = Controller(
             self.bridge,
             state,
             auto=settings.auto,
-            surface=self.canvas.surface,
+            surface=self.canvas.surface_at,
             on_opened=self._remember,
             later=QTimer.singleShot,
         )
@@ -85,7 +86,7 @@ class Window(QMainWindow):
         self.resize(1480, 920)
         self._restore_layout()
         self.controller.attach(self)
-        self.canvas.drawn.connect(self._start_engine)
+        self.canvas.begins.connect(self._start_engine)
 
     # --- layout
 
@@ -95,10 +96,6 @@ class Window(QMainWindow):
         self.stack = QStackedWidget()
         self.stack.addWidget(self.empty)
         self.stack.addWidget(self.canvas.widget)
-        # A window with a GL widget in it is composed by GL as a whole, so that on software GL every label that changes
-        # costs a full frame. A native widget round the canvas keeps the rest of the window out of it.
-        self.stack.setAttribute(Qt.WidgetAttribute.WA_DontCreateNativeAncestors)
-        self.stack.setAttribute(Qt.WidgetAttribute.WA_NativeWindow)
         page = QWidget()
         page.setObjectName("page")
         column = QVBoxLayout(page)
@@ -198,8 +195,6 @@ class Window(QMainWindow):
                 self.setWindowTitle(part)
             case "empty":
                 self.stack.setCurrentWidget(self.empty if part else self.canvas.widget)
-            case "opening":
-                self.empty.show_opening(part)
             case "canvas":
                 self.canvas.show_view(part)
             case "images":
@@ -365,17 +360,17 @@ class Window(QMainWindow):
 
     def showEvent(self, event: Any) -> None:
         super().showEvent(event)
-        # the empty page paints without the canvas; either way the engine waits for the first picture
-        QTimer.singleShot(0, self._start_engine)
+        # the empty page paints without the canvas; either way the engine waits until the window has painted
+        if self._path is None:
+            QTimer.singleShot(0, self._start_engine)
 
     def _start_engine(self) -> None:
         if self._started:
             return
         self._started = True
-        QGuiApplication.processEvents()
-        self.bridge.start()
         if self._path is not None:
             self.controller.open(self._path)
+        self.bridge.start()  # with the request there already, it comes before the libraries
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         if any(url.isLocalFile() for url in event.mimeData().urls()):

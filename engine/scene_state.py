@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from engine.captures import Capture
     from engine.features import LiftedOn, ViewFeatureSet
     from engine.grid import RadianceGrid
+    from engine.grid.stored import StoredGrid
 
 T = TypeVar("T")
 Replies = Generator[Reply | None, None, T]
@@ -51,7 +52,8 @@ class SceneState:
         self.store = store
         self.device = device
         self.seed = seed
-        self.grid: RadianceGrid | None = None
+        self._grid: RadianceGrid | None = None
+        self._stored: StoredGrid | None = None
         self.version = 0
         self.features: ViewFeatureSet | None = None
         self.lifted: LiftedOn | None = None
@@ -59,6 +61,15 @@ class SceneState:
         self.fit_voxels: int | None = None
         self.fit_reference = False
         self.ship = False
+
+    @property
+    def grid(self) -> RadianceGrid | None:
+        """The radiance grid; one that was stored is made on first use, for that takes numba."""
+        if self._grid is None and self._stored is not None:
+            from engine.grid.radiance import RadianceGrid
+
+            self._grid, self._stored = RadianceGrid.of_stored(self._stored), None
+        return self._grid
 
     def grid_path(self) -> Path:
         """Where the fitted grid is written: the cache, or the capture's own folder when ``ship`` is set."""
@@ -91,6 +102,7 @@ class SceneState:
                 continue
             if stored.meta.get("capture") != self.capture.fingerprint:
                 continue
+            self._stored = stored
             self.version += 1
             yield VolumeUpdated(
                 id=request_id,
@@ -99,11 +111,7 @@ class SceneState:
                 seconds=float(stored.meta.get("seconds", 0.0)),
                 stored=True,
             )
-            from engine.grid.radiance import RadianceGrid
-
-            self.grid = RadianceGrid.load(path)
             break
-        yield None
 
     # -- jobs ---------------------------------------------------------------------------------------------------------
 
@@ -200,7 +208,7 @@ class SceneState:
     def _show(
         self, request_id: int, grid: RadianceGrid, psnr: float | None, seconds: float, stored: bool = False
     ) -> Reply:
-        self.grid = grid
+        self._grid = grid
         self.version += 1
         return VolumeUpdated(
             id=request_id, volume=grid.to_volume(self.version), psnr=psnr, seconds=seconds, stored=stored

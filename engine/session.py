@@ -71,6 +71,15 @@ class Session:
         gc.freeze()  # what the libraries are made of stays: walking it took a tenth of the window's processor time
         yield EngineReady(id=0, device=str(resolve_device(self._device_name)), encoders=encoder_names())
 
+    def prepare(self) -> Iterator[Reply | None]:
+        """Load the kernels, piece by piece."""
+        from engine.warmup import STEPS
+
+        yield None
+        for _, step in STEPS:
+            for _ in step():
+                yield None
+
     def handle(self, request: Request) -> Iterator[Reply | None]:
         """Serve ``request``; see ``engine.api.messages`` for what answers what.
 
@@ -115,8 +124,11 @@ class Session:
         self._scene = None  # the last scene's arrays are freed before the next one's are made
         store = ResultStore.of(capture.fingerprint, capture.path, self._cache)
         self._scene = SceneState(capture, store, device=self._device_name, seed=self.seed)
+        stored = self._scene.restore(request.id)
+        first = next(stored, None)  # so that the window has the capture and its voxels for one and the same picture
         yield CaptureOpened(id=request.id, scene=capture.scene_info())
-        yield from self._scene.restore(request.id)
+        yield first
+        yield from stored
 
     def _photo(self, request: LoadPhoto) -> Iterator[Reply | None]:
         photo = self.scene.capture.read(self.scene.check_view(request.view), max_side=request.max_side)

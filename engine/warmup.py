@@ -1,4 +1,4 @@
-"""Compile the numba kernels into their cache, so that nobody waits for it later: ``python -m engine.warmup``.
+"""Load the numba kernels, so that nobody waits for it later; ``python -m engine.warmup`` compiles them into their cache.
 
 Each kernel is called as the program calls it, on a scene of a few voxels.
 """
@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.api.camera import Camera, look_at
-from engine.api.jobs import finish
 from engine.carry import rows_beside
 from engine.grid import FitSettings, GridSpec, LiftAccumulator, RadianceGrid, fit_grid
 from engine.march import render_colour, render_table, surface_points, visible
@@ -59,30 +58,39 @@ class _Scene:
         return _Photo(self.views[i].camera, np.full((*shape, 3), 128, np.uint8), None, None, distance)
 
 
-def _march() -> None:
+def _march() -> Iterator[None]:
     spec = GridSpec(np.zeros(3), 0.1, (8, 8, 8))
     index = np.argwhere(np.ones((3, 3, 3))).astype(np.int32)
     grid = RadianceGrid.of(spec, index, np.full((27, 3), 0.5), np.ones(27), np.full((1, 1, 3), 0.5))
     camera = look_at([0.1, 0.1, -1], [0.1, 0.1, 0], [0, -1, 0], fov_y=40, width=8, height=6)
+    yield
     render_colour(grid, camera)
+    yield
     render_table(grid, np.zeros((27, 3), np.float32), camera)
+    yield
     render_table(grid, np.zeros((27, 4), np.float32), camera)
+    yield
     point, _ = surface_points(grid, camera, camera.pixel_grid())
+    yield
     visible(grid, camera, point[:1])
+    yield
     lift = LiftAccumulator(grid, 4)
     lift.add(camera, np.ones((6, 8, 4), np.float32))
     lift.result()
+    yield
     rows_beside(spec.to_grid(grid.centres_w()), grid.lut)
+    yield
     bank = FeatureBank(4)
     bank.add_view(0, np.ones((6, 8, 4), np.float32))
     bank.heat(bank.feature(0, (0.5, 0.5)))
 
 
-def _fit(has_depth: bool) -> None:
-    finish(fit_grid(_Scene.make(has_depth), FitSettings(seconds=60, cells=4096, steps=60)))
+def _fit(has_depth: bool) -> Iterator[None]:
+    for _ in fit_grid(_Scene.make(has_depth), FitSettings(seconds=60, cells=4096, steps=60)):
+        yield
 
 
-STEPS: tuple[tuple[str, Callable[[], None]], ...] = (
+STEPS: tuple[tuple[str, Callable[[], Iterator[None]]], ...] = (
     ("previews and lifting", _march),
     ("fitting from depth", lambda: _fit(True)),
     ("fitting from photos", lambda: _fit(False)),
@@ -95,7 +103,8 @@ def main() -> None:
     start = time.perf_counter()
     for name, step in STEPS:
         begin = time.perf_counter()
-        step()
+        for _ in step():
+            pass
         print(f"  {name}: {time.perf_counter() - begin:.1f} s", flush=True)
     print(f"Kernels ready in {time.perf_counter() - start:.1f} s", flush=True)
 

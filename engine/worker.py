@@ -20,13 +20,27 @@ from typing import Protocol
 
 from engine.api.client import OnReply
 from engine.api.errors import CondenseError
-from engine.api.messages import CancelJob, Failed, JobCancelled, OpenCapture, Priority, Reply, Request
+from engine.api.messages import (
+    CancelJob,
+    Failed,
+    JobCancelled,
+    OpenCapture,
+    Priority,
+    Reply,
+    Request,
+    VolumeUpdated,
+)
 
 log = logging.getLogger(__name__)
 
 STARTUP = 0  # the request id under which the libraries load; nothing cancels it
 REST_S = 0.1
-"""After a click's answer jobs leave the cores to the window for so long, so that it is on screen at once."""
+"""After a click's answer photos and jobs leave the cores to the window for so long, so that it is on screen at once."""
+
+FIRST_REST_S = 0.5
+"""The same after a stored scene; without a graphics card the window has its shaders to compile then."""
+
+RESTING = (Priority.IMAGE, Priority.JOB)
 
 OUT_OF_MEMORY = "close other programs, fit with fewer voxels (--voxels), or use --device cpu"
 
@@ -36,6 +50,10 @@ class Handler(Protocol):
 
     def start(self) -> Iterator[Reply | None]:
         """Load the libraries; runs first, gives way like a job."""
+        ...
+
+    def prepare(self) -> Iterator[Reply | None]:
+        """Load what first use would load, so that nobody waits for it then; runs beside jobs."""
         ...
 
     def handle(self, request: Request) -> Iterator[Reply | None]:
@@ -93,6 +111,7 @@ class EngineThread:
     def _run(self) -> None:
         # Loading libraries gives way too, so that a stored scene shows before torch is imported.
         self._running[Priority.IMAGE].append(_Task(Request(id=STARTUP), self._handler.start()))
+        self._running[Priority.JOB].append(_Task(Request(id=STARTUP), self._handler.prepare()))
         while True:
             with self._wake:
                 while not self._stopping and not self._inbox and not self._most_urgent():
@@ -106,19 +125,23 @@ class EngineThread:
                 if self._step(task):
                     queue.append(task)
                 if task.request.priority is Priority.CLICK:
-                    self._rest_until = time.monotonic() + REST_S
+                    self._leave_cores(REST_S)
         for queue in self._running.values():
             for task in queue:
                 task.close()
         self._handler.close()
 
     def _most_urgent(self) -> deque[_Task] | None:
-        queue = next((self._running[p] for p in Priority if self._running[p]), None)
-        return None if queue is self._running[Priority.JOB] and time.monotonic() < self._rest_until else queue
+        awake = [p for p in Priority if p not in RESTING or time.monotonic() >= self._rest_until]
+        return next((self._running[p] for p in awake if self._running[p]), None)
+
+    def _leave_cores(self, seconds: float) -> None:
+        self._rest_until = max(self._rest_until, time.monotonic() + seconds)
 
     def _rest(self) -> float | None:
-        """Seconds that jobs wait still while the window draws the answer to a click; None when there are none."""
-        return max(0.0, self._rest_until - time.monotonic()) if self._running[Priority.JOB] else None
+        """Seconds that photos and jobs wait still while the window draws; None when there are none."""
+        waiting = any(self._running[p] for p in RESTING)
+        return max(0.0, self._rest_until - time.monotonic()) if waiting else None
 
     def _admit(self) -> None:
         """Move every request from the inbox to the running tasks; control requests act at once."""
@@ -169,6 +192,8 @@ class EngineThread:
         return True
 
     def _reply(self, reply: Reply) -> None:
+        if isinstance(reply, VolumeUpdated) and reply.stored:
+            self._leave_cores(FIRST_REST_S)
         if self._on_reply is not None and not self._stopping:
             with contextlib.suppress(RuntimeError):  # the receiver may be gone while closing
                 self._on_reply(reply)

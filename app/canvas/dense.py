@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
@@ -163,8 +164,10 @@ class Prepared:
 def prepare(volume: Volume, cameras: Sequence[Camera], rgb: UInt8 | None) -> Prepared:
     """Everything about ``volume`` that takes time; ``rgb`` (V, 3) replaces its own colours."""
     box = box_of(volume)
-    side = facing(box, cameras)
-    cells = np.concatenate([np.round((side * 0.5 + 0.5) * 255).astype(np.uint8), leaps(box)[..., None]], axis=-1)
+    with ThreadPoolExecutor(1) as beside:
+        distances = beside.submit(leaps, box)
+        side = facing(box, cameras)
+    cells = np.concatenate([np.round((side * 0.5 + 0.5) * 255).astype(np.uint8), distances.result()[..., None]], axis=-1)
     return Prepared(box, side, cells, colours_of(volume, box, rgb), box.sorted(volume.rgba[:, 3]))
 
 
@@ -256,10 +259,12 @@ def _planes(
     covariance = np.empty((len(where), 3, 3))
     for (a, b), m in zip(pairs, near[4:], strict=True):
         covariance[:, a, b] = covariance[:, b, a] = m / n - mean[a] * mean[b]
-    spread, axes = np.linalg.eigh(covariance)
-    normal = axes[:, :, 0]
-    flatness = np.clip((0.35 - spread[:, 0] / np.maximum(spread[:, 1], 1e-9)) / 0.2, 0, 1)
-    return normal, np.where(near[0] >= 8, flatness, 0.0)
+    normal, flatness = np.zeros((len(where), 3)), np.zeros(len(where))
+    enough = near[0] >= 8
+    spread, axes = np.linalg.eigh(covariance[enough])
+    normal[enough] = axes[:, :, 0]
+    flatness[enough] = np.clip((0.35 - spread[:, 0] / np.maximum(spread[:, 1], 1e-9)) / 0.2, 0, 1)
+    return normal, flatness
 
 
 def _sum_near(m: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,12 +1,12 @@
 """Mouse and keys over the canvas, told apart: a click is a press and release in one place; a drag is not a click.
 
-All positions are logical pixels from the top left.
+The mouse is the surface's, the keys are those of the widget around it, which has the focus. All positions are logical pixels from the top left.
 """
 
 from __future__ import annotations
 
 from PySide6.QtCore import QEvent, QObject, QPointF, Qt, Signal
-from PySide6.QtGui import QKeyEvent, QMouseEvent, QWheelEvent
+from PySide6.QtGui import QKeyEvent, QMouseEvent, QWheelEvent, QWindow
 from PySide6.QtWidgets import QWidget
 
 DRAG_PX = 4.0
@@ -16,7 +16,7 @@ FLY_KEYS = {
 
 
 class Pointer(QObject):
-    """Watches a widget and reports gestures."""
+    """Watches a widget and the native surface in it, and reports gestures."""
 
     clicked = Signal(float, float)
     double_clicked = Signal(float, float)
@@ -27,7 +27,7 @@ class Pointer(QObject):
     left = Signal()
     key_held = Signal(str, bool)
 
-    def __init__(self, widget: QWidget) -> None:
+    def __init__(self, widget: QWidget, surface: QWindow) -> None:
         super().__init__(widget)
         self.fly_keys = False
         self._pressed: QPointF | None = None
@@ -37,6 +37,7 @@ class Pointer(QObject):
         widget.setMouseTracking(True)
         widget.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         widget.installEventFilter(self)
+        surface.installEventFilter(self)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         match event.type():

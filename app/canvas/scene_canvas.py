@@ -2,39 +2,34 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
-
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QObject, QTimer, Signal
 from PySide6.QtWidgets import QWidget
 
-_vispy: Any = importlib.import_module("vispy")
-_vispy.use("pyside6", gl="gl2")
-
-# the backend is chosen before anything imports gloo
-from app.canvas.camera_sync import Viewport, to_view_px  # noqa: E402
-from app.canvas.home import NamedView, named_view  # noqa: E402
-from app.canvas.look import LOOKS  # noqa: E402
-from app.canvas.navigator import Navigator  # noqa: E402
-from app.canvas.picking import inside_quad, nearest_point  # noqa: E402
-from app.canvas.pointer import Pointer  # noqa: E402
-from app.canvas.presenter import Presenter  # noqa: E402
-from app.canvas.renderer import Renderer  # noqa: E402
-from app.canvas.scene_setup import extent_of  # noqa: E402
-from app.canvas.still import render_to_array  # noqa: E402
-from app.state import Answer  # noqa: E402
-from app.view_state import CanvasView, VolumeView  # noqa: E402
-from engine.api.camera import Camera  # noqa: E402
+from app.canvas import gl
+from app.canvas.camera_sync import Viewport, to_view_px
+from app.canvas.home import NamedView, named_view
+from app.canvas.look import LOOKS
+from app.canvas.navigator import Navigator
+from app.canvas.picking import inside_quad, nearest_point
+from app.canvas.pointer import Pointer
+from app.canvas.presenter import Presenter
+from app.canvas.renderer import Renderer
+from app.canvas.scene_setup import extent_of
+from app.canvas.still import render_to_array
+from app.canvas.surface import Holder, Surface
+from app.state import Answer
+from app.view_state import CanvasView, VolumeView
+from engine.api.camera import Camera
 
 STILL_AFTER_S = 0.16
 FRAME_MS = 16
-UPLOAD_S, HEAT_S = 0.005, 0.025
+UPLOAD_S, FIRST_UPLOAD_S, HEAT_S = 0.005, 0.05, 0.025
 THUMBNAILS_S = 0.2
 LEAVE_CORES_S = 0.3
 MARK_S = 0.1
@@ -55,18 +50,17 @@ class SceneCanvas(QObject):
     pixel_hovered = Signal(int, float, float, bool)
     hover_ended = Signal()
     left_view = Signal()  # the user turned away from the photo that was looked through
+    begins = Signal()  # it is on screen, if with nothing drawn yet
     drawn = Signal(float)  # seconds that a frame took
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._canvas: Any = importlib.import_module("vispy.app").Canvas(
-            keys=None, vsync=False, show=False, autoswap=False, parent=parent, config={"depth_size": 24, "samples": 0}
-        )
-        self.widget = cast(QWidget, self._canvas.native)
+        self.surface = Surface()
+        self.widget: QWidget = Holder(self.surface, parent)
         self.widget.setMinimumSize(240, 180)
-        self._canvas.events.draw.connect(self._on_draw)
+        self.surface.painting.connect(self._on_draw)
         self.navigator = Navigator()
-        self.pointer = Pointer(self.widget)
+        self.pointer = Pointer(self.widget, self.surface)
         self.renderer: Renderer | None = None
         self._presenter: Presenter | None = None
         self._view: CanvasView | None = None
@@ -75,7 +69,7 @@ class SceneCanvas(QObject):
         self._due_at = math.inf  # when the next frame is to be drawn
         self._changed_at = 0.0
         self.heat_drawn: Answer | None = None  # the answer whose heat the last frame showed
-        self._closed = False
+        self._begun = self._closed = False
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self._tick)
@@ -107,7 +101,10 @@ class SceneCanvas(QObject):
                 self.navigator.look_through(view.through, now)
             elif self.navigator.through is not None:
                 self.navigator.leave_view(now)
-        if old is not None and replace(old, thumbnails=view.thumbnails) == view:
+        if view.scene is not None and view.volume.volume is None and (old is None or old.scene is not view.scene):
+            self._changed_at = now
+            self._draw_in(MARK_S)  # stored voxels are about to come, and one picture of both is there sooner
+        elif old is not None and replace(old, thumbnails=view.thumbnails) == view:
             self._draw_in(THUMBNAILS_S)  # they come one by one; a frame for each would be a waste
         elif view.matches.pending and old is not None and not old.matches.pending:
             self._changed_at = now
@@ -143,7 +140,7 @@ class SceneCanvas(QObject):
         self._fit_size()
         return self.navigator.camera(time.perf_counter())
 
-    def surface(self, view: int, x: float, y: float) -> Pos | None:
+    def surface_at(self, view: int, x: float, y: float) -> Pos | None:
         """The scene point behind a photo's pixel, from the canvas's copy of the volume."""
         v = self._view
         if v is None or v.scene is None:
@@ -171,7 +168,7 @@ class SceneCanvas(QObject):
 
     def screenshot(self) -> NDArray[np.uint8]:
         """(h, w, 4) uint8 of the canvas at full quality, in physical pixels."""
-        self._canvas.set_current()
+        self.surface.set_current()
         return render_to_array(self._ready(), self.camera(), self._viewport())
 
     def save_screenshot(self, path: Path) -> None:
@@ -193,8 +190,8 @@ class SceneCanvas(QObject):
             return
         self._closed = True
         self._timer.stop()
-        self._canvas.events.draw.disconnect(self._on_draw)
-        self._canvas.close()
+        self.surface.painting.disconnect(self._on_draw)
+        self.surface.forget()
 
     # --- drawing
 
@@ -206,10 +203,17 @@ class SceneCanvas(QObject):
 
     def _draw_soon(self) -> None:
         self._changed_at = time.perf_counter()
-        self.widget.update()
+        self.surface.update()
 
-    def _on_draw(self, _event: Any) -> None:
+    def _on_draw(self) -> None:
         if self._closed:
+            return
+        if self.renderer is None and not self._begun:
+            # an empty picture first, so that the rest of the window is painted before the shaders are compiled
+            self._begun = True
+            gl.gloo.clear(color=LOOKS["dark" if self._view is None else self._view.theme].backdrop_low)
+            self._timer.start(0)
+            self.begins.emit()
             return
         begin = time.perf_counter()
         self._due_at = math.inf
@@ -231,16 +235,16 @@ class SceneCanvas(QObject):
         if self._closed or not self.widget.isVisible():
             return
         if renderer is None:
-            self.widget.update()
+            self.surface.update()
             return
         if self.navigator.moving(now) or now >= self._due_at:
-            self.widget.update()
+            self.surface.update()
             return
         if self._due_at - now < MARK_S and self._asked(now):
             self._draw_in(MARK_S)
             return
         if self._pending is not None:
-            self._canvas.set_current()
+            self.surface.set_current()
             self._ready()
         if not renderer.unfinished:
             if self._due_at < math.inf:
@@ -249,14 +253,14 @@ class SceneCanvas(QObject):
         if self._asked(now):
             self._timer.start(FRAME_MS)  # the engine is at work on what the user waits for
             return
-        self._canvas.set_current()
+        self.surface.set_current()
         if renderer.busy:
-            news = renderer.upload(UPLOAD_S)
+            news = renderer.upload(UPLOAD_S if renderer.volume.ready else FIRST_UPLOAD_S)
         else:
             still = now - self._changed_at > STILL_AFTER_S
             news = still and renderer.refine(self.camera(), self._viewport())
         if news:
-            self.widget.update()
+            self.surface.update()
         self._timer.start(FRAME_MS)
 
     def _asked(self, now: float) -> bool:
@@ -283,8 +287,8 @@ class SceneCanvas(QObject):
 
     def _viewport(self) -> Viewport:
         ratio = self.widget.devicePixelRatioF()
-        width, height = self._canvas.physical_size
-        return Viewport(int(width), int(height), ratio)
+        size = self.surface.physical_size
+        return Viewport(size.width(), size.height(), ratio)
 
     # --- pointer
 

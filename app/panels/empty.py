@@ -62,12 +62,6 @@ class EmptyPage(QWidget):
         column.addWidget(card, 0, Qt.AlignmentFlag.AlignHCenter)
         column.addStretch(3)
 
-    def show_opening(self, path: str | None) -> None:
-        """While a capture is being read."""
-        self.title.setText("Open a capture" if path is None else f"Opening {Path(path).name}…")
-        for button in (self.open_button, self.demo_button):
-            button.setEnabled(path is None)
-
     def show_recent(self, paths: tuple[str, ...]) -> None:
         while (item := self._recent.takeAt(0)) is not None:
             widget = item.widget()

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from engine.api.scene import Volume
 from engine.grid.skip import build_tables
 from engine.grid.spec import GridSpec
-from engine.grid.stored import FORMAT, MAX_TAU, StoredPart, read_stored
+from engine.grid.stored import FORMAT, MAX_TAU, StoredGrid, StoredPart, read_stored
 from engine.march.rays import S_EMPTY
 from engine.storage import write_tensors
 
@@ -173,7 +173,11 @@ class RadianceGrid:
         Raises:
             CacheError: missing, damaged, or not a grid of this format.
         """
-        stored = read_stored(path)
+        return cls.of_stored(read_stored(path))
+
+    @classmethod
+    def of_stored(cls, stored: StoredGrid) -> RadianceGrid:
+        """From what ``read_stored`` returned."""
 
         def part(p: StoredPart, background: UInt8) -> RadianceGrid:
             return cls._of_stored(p.spec, p.index.astype(np.int32), p.rgb, p.tau, background, (), {}, None)

@@ -13,7 +13,7 @@ def test_a_stream_of_volumes_does_not_starve_the_picture(window: Window, qtbot: 
     renderer, volume = window.canvas.renderer, window.controller.state.volume
     assert renderer is not None
     assert volume is not None
-    window.canvas._canvas.set_current()
+    window.canvas.surface.set_current()
     visual = renderer.volume
     before = visual.revision
     for n in range(200):  # a newer one after every step of work

@@ -41,6 +41,9 @@ class Scripted:
     def start(self) -> Iterator[Reply | None]:
         yield EngineReady(id=0, device="cpu", encoders=("default",))
 
+    def prepare(self) -> Iterator[Reply | None]:
+        yield None
+
     def handle(self, request: Request) -> Iterator[Reply | None]:
         match request:
             case FitGrid() | EncodeViews():
