@@ -1,34 +1,25 @@
-"""Dense features of one capture: maps of the photos, one colour basis, and what they are on the voxels."""
+"""Dense features of one capture's photos, and the colour basis they are shown in."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from engine.api.errors import CacheError, CaptureError
 from engine.api.jobs import Job, Progress
-from engine.api.scene import Float32, UInt8
-from engine.carry import rows_beside
+from engine.api.scene import UInt8
 from engine.encoders import load_encoder
 from engine.encoders.pca import ColourBasis
-from engine.grid.lift import LiftAccumulator, LiftedFeatures
-from engine.grid.radiance import RadianceGrid
 from engine.queries.bank import FeatureBank
-from engine.queries.quantise import Codes, dequantise, quantise, unit_scale
-from engine.results import FORMAT, ResultStore, parse_features, write_features
+from engine.results import ResultStore, parse_features, write_features
 from engine.runtime import resolve_device
-from engine.storage import digest, write_tensors
+from engine.storage import digest
 
 if TYPE_CHECKING:
     from engine.captures import Capture
 
-UNSEEN_GREY = 90
 BASIS_VIEWS = 8  # the colour basis is fixed from so many views, spread over the capture, and then kept
 READ_SIDE = 640  # photos are read at this long side; encoders resize from there to their own
 
@@ -165,124 +156,3 @@ class ViewFeatureSet:
             return
         for view in sorted(maps):
             self.bank.add_codes(view, maps[view][0])
-
-
-@dataclass(frozen=True, eq=False)
-class LiftedOn:
-    """Features on the voxels of one grid, and how to carry values over to the voxels of another."""
-
-    grid: RadianceGrid
-    features: LiftedFeatures
-    basis: ColourBasis
-    _rows: dict[str, tuple[RadianceGrid, NDArray[np.int64]]] = field(default_factory=dict)
-
-    @cached_property
-    def colours(self) -> UInt8:
-        """(V, 3) PCA colours of the voxels; grey where no view sees them nor any beside them."""
-        rgb = self.basis.apply(self.features.mean)
-        rgb[self.features.weight <= 0] = UNSEEN_GREY
-        return rgb[self.nearest_known]
-
-    @cached_property
-    def nearest_known(self) -> NDArray[np.int64]:
-        """(V,) for each voxel the row whose features are shown there.
-
-        Its own, or, where no view sees it, that of a voxel beside it: what lies a voxel deep would speckle the surface.
-        """
-        rows = np.arange(len(self.grid.index))
-        unseen = np.flatnonzero(self.features.weight <= 0)
-        if len(unseen):
-            lut = self.grid.lut.copy()
-            lut[tuple(self.grid.index[unseen].T)] = -1
-            beside = rows_beside(self.grid.index[unseen] + np.float32(0.5), lut)
-            rows[unseen] = np.where(beside >= 0, beside, unseen)
-        return rows
-
-    @cached_property
-    def centres_w(self) -> Float32:
-        """(V, 3) centres of the voxels, world units."""
-        return self.grid.centres_w().astype(np.float32)
-
-    @cached_property
-    def codes(self) -> tuple[Codes, Float32]:
-        """(V, D) int8 codes of the features and their (V,) scale."""
-        codes, _ = quantise(self.features.mean)
-        return codes, unit_scale(codes)
-
-    @cached_property
-    def known(self) -> tuple[NDArray[np.int64], Float32]:
-        """The voxels that have features: rows (N,) and centres (N, 3)."""
-        rows = np.flatnonzero(self.features.weight > 0)
-        return rows, self.centres_w[rows]
-
-    def rows_for(self, other: RadianceGrid) -> NDArray[np.int64]:
-        """For each voxel of ``other`` the row here at its place or beside it, -1 where there is none."""
-        known, rows = self._rows.get("last", (None, None))
-        if known is not other or rows is None:
-            rows = rows_beside(self.grid.spec.to_grid(other.centres_w()), self.grid.lut)
-            self._rows["last"] = (other, rows)
-        return rows
-
-    def carry(self, other: RadianceGrid, values: NDArray[Any]) -> NDArray[Any]:
-        """Values (V, …) of the voxels here to those of ``other``, 0 where none is near."""
-        if other is self.grid:
-            return values
-        rows = self.rows_for(other)
-        out = values[rows] if len(values) else np.zeros((len(rows), *values.shape[1:]), values.dtype)
-        out[rows < 0] = 0
-        return out
-
-
-def lift(
-    grid: RadianceGrid, maps: ViewFeatureSet, capture: Capture, store: ResultStore
-) -> Generator[Progress, None, LiftedOn]:
-    """Lift the encoded maps onto a grid, or read back what was lifted onto the same grid before.
-
-    Raises:
-        CacheError: the result cannot be stored.
-    """
-    assert maps.basis is not None
-    views = maps.views()
-    key = digest(grid.index.tobytes(), grid.sigma.tobytes(), ",".join(map(str, views)), maps.encoder.id)
-    name = f"lifted-{digest(maps.encoder.id)}.safetensors"
-    stored = store.read(name, capture.fingerprint)
-    if stored is not None and stored[1].get("key") == key:
-        found = _parse_lifted(stored[0], len(grid.index), maps.dim)
-        if found is not None:
-            return (yield from _ready(LiftedOn(grid, found, maps.basis)))
-    accumulator = LiftAccumulator(grid, maps.dim)
-    for done, view in enumerate(views):
-        for _ in accumulator.add_slices(capture.views[view].camera, maps.bank.map(view)):
-            yield Progress(done, len(views), "views", "lifting features onto voxels")
-    lifted = accumulator.result()
-    shown = LiftedOn(grid, lifted, maps.basis)
-    yield Progress(len(views), len(views), "views")
-    if grid.meta.get("capture") == capture.fingerprint:  # a finished grid, not one that is still being fitted
-        codes, scale = shown.codes
-        yield Progress(len(views), len(views), "views")
-        tensors = {"codes": codes, "scale": scale.astype(np.float16), "spread": lifted.spread, "weight": lifted.weight}
-        write_tensors(store.write_path(name), tensors, {"format": FORMAT, "capture": capture.fingerprint, "key": key})
-    return (yield from _ready(shown))
-
-
-def _ready(lifted: LiftedOn) -> Generator[Progress, None, LiftedOn]:
-    """Make what every click needs, so that none has to wait for it."""
-    for part in ("codes", "centres_w", "known", "nearest_known", "colours"):
-        getattr(lifted, part)
-        yield Progress(1, 1, "views")
-    return lifted
-
-
-def _parse_lifted(tensors: dict[str, NDArray[Any]], voxels: int, dim: int) -> LiftedFeatures | None:
-    try:
-        codes, scale, spread, weight = (tensors[k] for k in ("codes", "scale", "spread", "weight"))
-    except KeyError:
-        return None
-    fits = (
-        codes.shape == (voxels, dim)
-        and codes.dtype == np.int8
-        and scale.dtype == np.float16
-        and scale.shape == spread.shape == weight.shape == (voxels,)
-        and spread.dtype == weight.dtype == np.float32
-    )
-    return LiftedFeatures(dequantise(codes, scale), spread, weight) if fits else None

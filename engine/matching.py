@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 MUTUAL_EXTENT = 0.05
 """For a clicked 3D point: a match is mutual when its own best voxel lies within this share of the scene's extent."""
 
-MUTUAL_VOXELS = 40_000
-"""The mutual check of a 3D point searches about so many voxels."""
-
 Triple = tuple[float, float, float]
 
 
@@ -86,13 +83,12 @@ def _from_point(scene: SceneState, features: ViewFeatureSet, source: PointSource
         raise QueryError("the point is not finite", found=str(source.pos_w))
     if scene.lifted is not None:
         lifted = scene.lifted
-        known, centres_w = lifted.known
-        if len(known):
+        if len(lifted.known):
             # A window of voxels around the point, then the nearest of all.
-            away = centres_w - pos_w.astype(np.float32)
+            away = lifted.known_w - pos_w.astype(np.float32)
             square = np.einsum("ij,ij->i", away, away)
-            near = known[square <= max(float(square.min()) * 1.02, (1.5 * lifted.grid.spec.voxel) ** 2)]
-            return _unit(lifted.features.mean[near].sum(axis=0))
+            near = lifted.known[square <= max(float(square.min()) * 1.02, (1.5 * lifted.grid.spec.voxel) ** 2)]
+            return _unit(lifted.features(near).sum(axis=0))
     total = np.zeros(features.dim, np.float32)
     for view in features.views():
         camera = scene.capture.views[view].camera
@@ -111,7 +107,7 @@ def _unit(f: Float32) -> Float32:
 def _voxel_heat(scene: SceneState, query: Float32) -> Float32 | None:
     if scene.lifted is None or scene.grid is None:
         return None
-    return scene.lifted.carry(scene.grid, cosines(*scene.lifted.codes, query)[scene.lifted.nearest_known])
+    return scene.lifted.carry(scene.grid, cosines(scene.lifted.codes, scene.lifted.scale, query)[scene.lifted.shown])
 
 
 def _mutual_in_scene(scene: SceneState, features: ViewFeatureSet, best: list[Best], pos_w: Triple) -> list[bool]:
@@ -120,12 +116,9 @@ def _mutual_in_scene(scene: SceneState, features: ViewFeatureSet, best: list[Bes
     import torch
 
     lifted = scene.lifted
-    # Every so many voxels will do: neighbours are alike, and the tolerance spans dozens of them.
-    step = max(1, len(lifted.features.mean) // MUTUAL_VOXELS)
-    table = torch.from_numpy(lifted.features.mean[::step])
     queries = torch.from_numpy(np.stack([features.bank.feature(b.view, b.rel) for b in best]))
-    rows = (queries @ table.T).argmax(dim=1).numpy() * step
-    away = np.linalg.norm(lifted.centres_w[rows] - np.array(pos_w), axis=1)
+    rows = (queries @ torch.from_numpy(lifted.sample).T).argmax(dim=1).numpy()
+    away = np.linalg.norm(lifted.sample_w[rows] - np.array(pos_w), axis=1)
     extent = float(np.linalg.norm(np.diff(lifted.grid.spec.bounds_w, axis=0)))
     return [bool(a <= MUTUAL_EXTENT * extent) for a in away]
 

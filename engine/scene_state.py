@@ -32,9 +32,10 @@ from engine.results import ResultStore
 
 if TYPE_CHECKING:
     from engine.captures import Capture
-    from engine.features import LiftedOn, ViewFeatureSet
+    from engine.features import ViewFeatureSet
     from engine.grid import RadianceGrid
     from engine.grid.stored import StoredGrid
+    from engine.lifted import LiftedOn
 
 T = TypeVar("T")
 Replies = Generator[Reply | None, None, T]
@@ -134,8 +135,11 @@ class SceneState:
             def flush() -> Replies[None]:
                 nonlocal lifted_at
                 while pending:
-                    yield self._show(request.id, *pending.pop())
+                    newest = pending.pop()
                     pending.clear()
+                    if self.lifted is not None:  # before it is shown, so that no click has to wait for it
+                        yield from self.lifted.follow(newest[0])
+                    yield self._show(request.id, *newest)
                     yield from self._show_lifted(request.id)
                     due = self.features is not None and self.features.complete
                     if due and time.perf_counter() - lifted_at > RELIFT_EVERY:
@@ -216,7 +220,7 @@ class SceneState:
 
     def _lift(self, request_id: int) -> Replies[None]:
         """Lift the features onto the grid shown now; it may be replaced meanwhile by a running fit."""
-        from engine.features import lift
+        from engine.lifted import lift
 
         assert self.grid is not None
         assert self.features is not None
@@ -232,8 +236,8 @@ class SceneState:
             id=request_id,
             encoder=self.features.encoder_name,
             version=self.version,
-            rgb=self.lifted.carry(self.grid, self.lifted.colours),
-            spread=self.lifted.carry(self.grid, self.lifted.features.spread[self.lifted.nearest_known]),
+            rgb=self.lifted.carry(self.grid, self.lifted.rgb),
+            spread=self.lifted.carry(self.grid, self.lifted.spread),
         )
 
     # -- queries ------------------------------------------------------------------------------------------------------
@@ -258,7 +262,7 @@ class SceneState:
         else:
             if self.lifted is None:
                 raise QueryError("there are no features on the scene yet", mend="wait until the photos are encoded")
-            table = self.lifted.carry(self.grid, self.lifted.colours)
+            table = self.lifted.carry(self.grid, self.lifted.rgb)
             rgb, opacity, depth_z = render_table(self.grid, table.astype(np.float32) / 255, request.camera)
             rgb = rgb / np.maximum(opacity, 1e-6)[..., None]
         rgba = np.concatenate([rgb, opacity[..., None]], axis=2)

@@ -1,4 +1,4 @@
-"""Load the numba kernels, so that nobody waits for it later; ``python -m engine.warmup`` compiles them into their cache.
+"""Load the numba kernels, so that nobody waits for it later; ``python -m engine.warmup`` fills their cache.
 
 Each kernel is called as the program calls it, on a scene of a few voxels.
 """

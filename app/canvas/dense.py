@@ -167,7 +167,9 @@ def prepare(volume: Volume, cameras: Sequence[Camera], rgb: UInt8 | None) -> Pre
     with ThreadPoolExecutor(1) as beside:
         distances = beside.submit(leaps, box)
         side = facing(box, cameras)
-    cells = np.concatenate([np.round((side * 0.5 + 0.5) * 255).astype(np.uint8), distances.result()[..., None]], axis=-1)
+    cells = np.concatenate(
+        [np.round((side * 0.5 + 0.5) * 255).astype(np.uint8), distances.result()[..., None]], axis=-1
+    )
     return Prepared(box, side, cells, colours_of(volume, box, rgb), box.sorted(volume.rgba[:, 3]))
 
 

@@ -1,6 +1,7 @@
 """Mouse and keys over the canvas, told apart: a click is a press and release in one place; a drag is not a click.
 
-The mouse is the surface's, the keys are those of the widget around it, which has the focus. All positions are logical pixels from the top left.
+The mouse is the surface's, the keys are those of the widget around it, which has the focus. All positions are logical
+pixels from the top left.
 """
 
 from __future__ import annotations

@@ -189,8 +189,9 @@ class Fit:
             h, w = photo.depth_z.shape
             rgba = self.bank.pixels[self.bank.views[-1, 0] :][: h * w].reshape(h, w, 4)
             for fusion in self.fusions:
-                yield self.progress()
-                fusion.add(photo.camera, np.ascontiguousarray(photo.depth_z, np.float32), rgba)
+                yield from self.ticks(
+                    fusion.add_slices(photo.camera, np.ascontiguousarray(photo.depth_z, np.float32), rgba)
+                )
         yield self.progress()
 
     def read_held_out(self) -> Job[None]:

@@ -34,6 +34,7 @@ BAND = np.float32(1.8)
 SOFTNESS = np.float32(0.25)
 BIAS = np.float32(1.0)
 SLICE_CELLS = 1 << 19
+SLICE_BLOCKS = 192
 
 
 @jit
@@ -140,6 +141,11 @@ class DepthFusion:
         self._touched = np.zeros(tuple(-(-n // BLOCK) for n in spec.dims), np.uint8)
 
     def add(self, camera: Camera, depth_z: Float32, rgba: UInt8) -> None:
+        """``add_slices`` at once."""
+        for _ in self.add_slices(camera, depth_z, rgba):
+            pass
+
+    def add_slices(self, camera: Camera, depth_z: Float32, rgba: UInt8) -> Iterator[None]:
         """Add one photo: (h, w) depth along z in world units (0 = none), (h, w, 4) uint8 colour and validity."""
         spec = self.spec
         step = max(1, round(max(depth_z.shape) / 160))
@@ -155,7 +161,12 @@ class DepthFusion:
             inside = (u / z > -margin) & (v / z > -margin)
             inside &= (u / z < camera.width + margin) & (v / z < camera.height + margin) & (z > 0)
         truncation = np.float32(TRUNCATION * spec.voxel)
-        _integrate(project, depth_z, rgba, blocks[inside | near], truncation, self._field, self._colour)
+        blocks = blocks[inside | near]
+        # the first photo takes ten times as long as the others: the memory it touches is made then
+        for start in range(0, len(blocks), SLICE_BLOCKS):
+            some = blocks[start : start + SLICE_BLOCKS]
+            _integrate(project, depth_z, rgba, some, truncation, self._field, self._colour)
+            yield
 
     def free(self) -> NDArray[np.bool_]:
         """dims, which cells a view saw through: measured, and nowhere near a surface."""

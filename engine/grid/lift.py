@@ -66,7 +66,7 @@ class LiftAccumulator:
         self.grid = grid
         self.views = 0
         self._sum: Float32 = np.zeros((len(grid.index), dim), np.float32)
-        self._weight: Float32 = np.zeros(len(grid.index), np.float32)
+        self.weight: Float32 = np.zeros(len(grid.index), np.float32)
 
     def add_slices(self, camera: Camera, features: Float32) -> Iterator[None]:
         """Add one view's map (h, w, D), which covers the whole image of ``camera``; yields between slices.
@@ -87,7 +87,7 @@ class LiftAccumulator:
             end = min(start + chunk, len(grid.index))
             _gather_features(
                 start, end, grid.index, grid.spec.dims, grid.padded_raw, grid.lut.ravel(), grid.skip.ravel(),
-                origin, project, features, self._sum, self._weight,
+                origin, project, features, self._sum, self.weight,
             )  # fmt: skip
             yield
         self.views += 1
@@ -97,12 +97,16 @@ class LiftAccumulator:
         for _ in self.add_slices(camera, features):
             pass
 
+    def part(self, rows: slice) -> tuple[Float32, Float32]:
+        """Mean (N, D) and spread (N,) of some voxels, as in ``LiftedFeatures``; the accumulator can go on."""
+        total, weight = self._sum[rows], self.weight[rows]
+        mean, spread = np.empty_like(total), np.empty_like(weight)
+        _normalise(total, weight, mean, spread)
+        return mean, spread
+
     def result(self) -> LiftedFeatures:
         """What has been lifted so far; the accumulator can go on."""
-        mean = np.empty_like(self._sum)
-        spread = np.empty_like(self._weight)
-        _normalise(self._sum, self._weight, mean, spread)
-        return LiftedFeatures(mean, spread, self._weight.copy())
+        return LiftedFeatures(*self.part(slice(None)), self.weight.copy())
 
 
 def lift_features(grid: RadianceGrid, cameras: Sequence[Camera], maps: Sequence[Float32]) -> Job[LiftedFeatures]:
