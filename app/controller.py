@@ -254,7 +254,8 @@ class Controller:
                 self.store.update(
                     volume=reply.volume, psnr=reply.psnr or self.state.psnr, fit_seconds=reply.seconds,
                 )  # fmt: skip
-                self._ask_again()
+                if self.state.voxel_features is None:
+                    self._ask_again()  # otherwise when its features come, which is at once
             case ViewFeatures():
                 self.store.update(view_features=with_item(self.state.view_features, reply.view, reply))
             case VoxelFeatures():

@@ -82,7 +82,10 @@ def _march() -> Iterator[None]:
     yield
     bank = FeatureBank(4)
     bank.add_view(0, np.ones((6, 8, 4), np.float32))
-    bank.heat(bank.feature(0, (0.5, 0.5)))
+    yield
+    found = bank.best(bank.heat(bank.feature(0, (0.5, 0.5))))
+    yield
+    bank.mutual(found, 0, (0.5, 0.5))
 
 
 def _fit(has_depth: bool) -> Iterator[None]:

@@ -6,7 +6,7 @@ Axis order is (x, y, z) in memory, so a texture made of it has x as depth and z 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
@@ -24,6 +24,13 @@ CELL = 4  # voxels along a coarse cell's edge
 SLAB_BYTES = 3 << 20  # what one step scatters and uploads: about 2 ms
 FARTHEST = 24  # coarse cells; leaps longer than this gain nothing
 FACING_CAMERAS = 12
+
+
+Rest = Callable[[], None]
+
+
+def _no_rest() -> None:
+    pass
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,12 +168,17 @@ class Prepared:
     alpha: UInt8
 
 
-def prepare(volume: Volume, cameras: Sequence[Camera], rgb: UInt8 | None) -> Prepared:
-    """Everything about ``volume`` that takes time; ``rgb`` (V, 3) replaces its own colours."""
+def prepare(volume: Volume, cameras: Sequence[Camera], rgb: UInt8 | None, rest: Rest = _no_rest) -> Prepared:
+    """Everything about ``volume`` that takes time; ``rgb`` (V, 3) replaces its own colours.
+
+    ``rest`` is called every so often and returns when there is time to go on.
+    """
     box = box_of(volume)
+    rest()
     with ThreadPoolExecutor(1) as beside:
         distances = beside.submit(leaps, box)
-        side = facing(box, cameras)
+        side = facing(box, cameras, rest)
+    rest()
     cells = np.concatenate(
         [np.round((side * 0.5 + 0.5) * 255).astype(np.uint8), distances.result()[..., None]], axis=-1
     )
@@ -192,7 +204,7 @@ def grow(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return mask
 
 
-def facing(box: Box, cameras: Sequence[Camera]) -> Float32:
+def facing(box: Box, cameras: Sequence[Camera], rest: Rest = _no_rest) -> Float32:
     """The side from which each occupied coarse cell was seen: a direction, long where that side is certain.
 
     (cx, cy, cz, 3) float32. It is the mean unit direction towards the cameras that have the cell in view (all, if none
@@ -208,8 +220,11 @@ def facing(box: Box, cameras: Sequence[Camera]) -> Float32:
     occupied[tuple(cell.T)] = True
     where = np.argwhere(grow(occupied))  # interpolation between cells reaches one further
     pos_w = box.lo_w + (where + 0.5) * CELL * box.voxel
+    rest()
     toward = _mean_direction(pos_w, cameras[:: max(1, len(cameras) // FACING_CAMERAS)])
+    rest()
     normal, flatness = _planes(box, cell, pos, where)
+    rest()
     length = np.linalg.norm(toward, axis=1, keepdims=True)
     along = (normal * toward).sum(axis=1, keepdims=True)
     # a plane seen edge-on has no side, so the normal counts only as far as the cameras were in front of it

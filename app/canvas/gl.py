@@ -17,6 +17,27 @@ DEPTH24 = 0x81A6  # GL_DEPTH_COMPONENT24; gloo's own depth buffers have 16 bits
 UNIT_CORNERS = ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (1.0, 1.0))
 
 
+class Target:
+    """A framebuffer of one texture, (height, width, 4)."""
+
+    def __init__(self, *, smooth: bool = False, internal: str | None = None) -> None:
+        self._smooth, self._internal = smooth, internal
+        self.texture: Any = None
+        self.buffer: Any = None
+
+    def sized(self, width: int, height: int) -> Target:
+        """Itself, made anew if it had another size."""
+        if self.texture is None or self.size != (width, height):
+            self.texture = texture_2d((height, width, 4), smooth=self._smooth, internal=self._internal)
+            self.buffer = gloo.FrameBuffer(self.texture)
+        return self
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height."""
+        return int(self.texture.shape[1]), int(self.texture.shape[0])
+
+
 def finish() -> None:
     """Send what is queued and wait until it is drawn, so that the clock can be read."""
     gloo.flush()

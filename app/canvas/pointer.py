@@ -83,6 +83,8 @@ class Pointer(QObject):
     def _press(self, event: QMouseEvent) -> None:
         widget = self.parent()
         if isinstance(widget, QWidget):
+            if not widget.isActiveWindow():
+                widget.activateWindow()  # the surface takes no focus, so a click on it does not
             widget.setFocus(Qt.FocusReason.MouseFocusReason)
         self._pressed = self._last = event.position()
         self._dragging = self._double = False

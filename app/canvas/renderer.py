@@ -28,21 +28,7 @@ from shaders import loader
 MARCH_BUDGET_S = 0.014  # of one frame while moving, and of one band while refining
 LEAST_SCALE = 0.15
 MOVING_STEP, STILL_STEP = 1.25, 0.6  # voxels
-
-
-class Target:
-    """A float framebuffer that the volume is marched into."""
-
-    def __init__(self) -> None:
-        self.texture: Any = None
-        self._buffer: Any = None
-
-    def sized(self, width: int, height: int) -> Any:
-        """The framebuffer at this size."""
-        if self.texture is None or self.texture.shape[:2] != (height, width):
-            self.texture = gl.texture_2d((height, width, 4), internal="rgba32f")
-            self._buffer = gl.gloo.FrameBuffer(self.texture)
-        return self._buffer
+HEAT_SCALE, HEAT_AT_BEST = 0.5, 1.0  # of the screen: heat is smooth, and its lookups in 3D are most of a frame's cost
 
 
 class Renderer:
@@ -63,13 +49,13 @@ class Renderer:
         self.focus = 1.0  # camera z of what is looked at
         self._grid = FloorGrid()
         self._axes = Axes()
-        # two programs, for software GL runs what a uniform switches off
-        self._plain, self._heated = _composite(), _composite(HEAT=1)
-        self.heat = HeatOverlay(self._heated)
-        self._moving = Target()
-        self._stills = (Target(), Target())
+        # programs by (heat, exact), for software GL runs what a uniform switches off
+        self._composites = {(h, e): _composite(h, e) for h in (False, True) for e in (False, True)}
+        self.heat = HeatOverlay()
+        self._moving = gl.Target(smooth=True, internal="rgba32f")
+        self._stills = (gl.Target(internal="rgba32f"), gl.Target(internal="rgba32f"))
         self._work = self._stills[0]  # the still picture that is being drawn
-        self._shown: Target | None = None
+        self._shown: gl.Target | None = None
         self._costs = {False: 4e-7, True: 4e-7}  # seconds per pixel of a moving and of the still picture
         self._key: object = None
         self._band = 1.0  # how much of it is done
@@ -78,17 +64,19 @@ class Renderer:
 
     def warm(self, camera: Camera) -> None:
         """Have the volume's shaders compiled before they are needed."""
-        with self._moving.sized(1, 1):
+        with self._moving.sized(1, 1).buffer:
             gl.gloo.set_viewport(0, 0, 1, 1)
             self.volume.warm(camera)
-            self._heated.draw("triangle_strip")
+            for program in self._composites.values():
+                program.draw("triangle_strip")
+        self.heat.draw(self._stills[0].sized(1, 1), camera, (1, 1))
         gl.finish()
 
     def set_look(self, look: Look) -> None:
         """Colours of backdrop and marks."""
         self.look = look
         self.volume.set_backdrop(look.backdrop_low, look.backdrop_high)
-        for program in (self._plain, self._heated):
+        for program in self._composites.values():
             program["u_backdrop_low"] = look.backdrop_low
             program["u_backdrop_high"] = look.backdrop_high
         self.touch()
@@ -164,11 +152,11 @@ class Renderer:
         while self.heat.advance() or self.volume.advance(wait=True):
             pass
         if self._shows_volume:
-            with self._work.sized(viewport.width, viewport.height):
+            with self._work.sized(viewport.width, viewport.height).buffer:
                 gl.gloo.set_viewport(0, 0, viewport.width, viewport.height)
                 self.volume.draw(camera, STILL_STEP)
             self._shown = self._work
-        self._compose(camera, viewport)
+        self._compose(camera, viewport, HEAT_AT_BEST)
 
     def _march(self, camera: Camera, viewport: Viewport) -> None:
         key = _key(camera, viewport)
@@ -188,10 +176,10 @@ class Renderer:
         self._band = 0.0
         self._outdated = False
 
-    def _timed(self, target: Target, w: int, h: int, camera: Camera, step: float, band: tuple[float, float]) -> None:
+    def _timed(self, target: gl.Target, w: int, h: int, camera: Camera, step: float, band: tuple[float, float]) -> None:
         gl.finish()
         begin = time.perf_counter()
-        with target.sized(w, h):
+        with target.sized(w, h).buffer:
             gl.gloo.set_viewport(0, 0, w, h)
             self.volume.draw(camera, step, band)
         gl.finish()
@@ -200,20 +188,23 @@ class Renderer:
         kind = target is not self._moving
         self._costs[kind] += 0.3 * (per_px - self._costs[kind])
 
-    def _compose(self, camera: Camera, viewport: Viewport) -> None:
-        gl.gloo.set_viewport(0, 0, viewport.width, viewport.height)
-        gl.gloo.set_depth_mask(True)
-        gl.gloo.clear(color=(0, 0, 0, 1), depth=1.0)
+    def _compose(self, camera: Camera, viewport: Viewport, heat_scale: float = HEAT_SCALE) -> None:
         shown = self._shown if self._shows_volume else None
         heated = shown is not None and self.heat.on
-        if heated:
-            self.heat.look_from(camera)
-        c = self._heated if heated else self._plain
+        size = (viewport.width, viewport.height)
+        c = self._composites[heated, shown is not None and shown.size == size]
+        if shown is not None and heated:
+            w, h = (max(1, round(n * heat_scale)) for n in size)
+            c["u_hot"] = self.heat.draw(shown, camera, (w, h))
+            c["u_dim"] = self.heat.dim
+        gl.gloo.set_viewport(0, 0, *size)
+        gl.gloo.set_depth_mask(True)
+        gl.gloo.clear(color=(0, 0, 0, 1), depth=1.0)
         c["u_has_volume"] = float(shown is not None)
         c["u_far"] = self.far
         if shown is not None:
             c["u_marched"] = shown.texture
-            c["u_marched_px"] = (float(shown.texture.shape[1]), float(shown.texture.shape[0]))
+            c["u_marched_px"] = tuple(float(n) for n in shown.size)
         gl.gloo.set_state(blend=False, depth_test=True, depth_func="always", cull_face=False)
         c.draw("triangle_strip")
         gl.gloo.set_state(depth_func="less")
@@ -241,12 +232,15 @@ class Renderer:
             gl.gloo.set_viewport(0, 0, viewport.width, viewport.height)
 
 
-def _composite(**defines: int) -> Any:
+def _composite(heat: bool, exact: bool) -> Any:
+    defines = {name: 1 for name, on in (("HEAT", heat), ("EXACT", exact)) if on}
     program: Any = gl.gloo.Program(*loader.program("composite", **defines))
     program["a_corner"] = gl.gloo.VertexBuffer(np.array(gl.UNIT_CORNERS, np.float32))
     program["u_marched"] = gl.texture_2d((1, 1, 4))
     program["u_marched_px"] = (1.0, 1.0)
     program["u_has_volume"], program["u_far"] = 1.0, 1.0
+    if heat:
+        program["u_hot"], program["u_dim"] = gl.texture_2d((1, 1, 4)), 1.0
     return program
 
 

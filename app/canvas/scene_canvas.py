@@ -109,11 +109,14 @@ class SceneCanvas(QObject):
             self._draw_in(THUMBNAILS_S)  # they come one by one; a frame for each would be a waste
         elif view.matches.pending and old is not None and not old.matches.pending:
             self._changed_at = now
+            self._leave_cores(LEAVE_CORES_S)
             self._draw_in(MARK_S)  # most answers are here by then, and need no frame before theirs
         elif old is not None and replace(old, volume=_newer_volume(old.volume, view.volume)) == view:
             self._timer.start(0)  # shows only once it is uploaded, and needs no frame yet
         else:
             self._changed_at = now
+            if old is not None and view.heat.answer is not old.heat.answer:
+                self._leave_cores(MARK_S)
             self._draw_in(0)  # after the panels have painted, so that no turn of the event loop takes both
 
     def go_to(self, name: NamedView, *, fly: bool = True) -> None:
@@ -263,6 +266,11 @@ class SceneCanvas(QObject):
         if news:
             self.surface.update()
         self._timer.start(FRAME_MS)
+
+    def _leave_cores(self, seconds: float) -> None:
+        """Let new voxels wait while an answer is found and drawn."""
+        if self.renderer is not None:
+            self.renderer.volume.rest(seconds)
 
     def _asked(self, now: float) -> bool:
         """Whether an answer is on its way that the cores are best left to."""

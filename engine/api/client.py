@@ -18,7 +18,7 @@ class EngineClient(Protocol):
         ...
 
     def send(self, request: Request) -> None:
-        """Queue a request; returns at once, safe from any thread."""
+        """Queue a request, also before the start; returns at once, safe from any thread."""
         ...
 
     def close(self) -> None:

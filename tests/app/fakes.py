@@ -167,10 +167,13 @@ class FakeEngine:
         self.started = True
         self._on_reply = on_reply
         on_reply(EngineReady(id=0, device="cpu", encoders=("default", "raw")))
+        if not self.held:
+            for request in list(self.requests):
+                self.answer(request)
 
     def send(self, request: Request) -> None:
         self.requests.append(request)
-        if not self.held:
+        if self.started and not self.held:
             self.answer(request)
 
     def close(self) -> None:

@@ -46,7 +46,7 @@ def test_a_click_in_a_photo_lights_up_every_view_and_the_scene(
 
 def test_an_answer_is_drawn_without_marching_the_volume_again(window: Window, qtbot: QtBot) -> None:
     renderer, grid = window.canvas.renderer, window.images.grid
-    qtbot.waitUntil(lambda: renderer.unfinished is False, timeout=20_000)
+    qtbot.waitUntil(lambda: renderer._shown is not None and not renderer.unfinished, timeout=20_000)
     marched = renderer._shown
     marches: list[object] = []
     renderer.volume.draw = lambda *given: marches.append(given)

@@ -1,4 +1,4 @@
-"""Heat over the volume: a 3D texture of its own, looked up where the marched picture's rays end."""
+"""Heat over the volume: a 3D texture of its own, looked up where the marched picture's rays end, into a picture."""
 
 from __future__ import annotations
 
@@ -12,15 +12,19 @@ from app.canvas import dense, gl
 from app.canvas.camera_sync import ray_matrix
 from engine.api.camera import Camera
 from engine.api.scene import Volume
+from shaders import loader
 
 UInt8 = NDArray[np.uint8]
 
 
 class HeatOverlay:
-    """Sets the heat uniforms of a composite program; new heat replaces the old only when it is whole on the GPU."""
+    """Draws the picture of heat for the composite; new heat replaces the old only when it is whole on the GPU."""
 
-    def __init__(self, program: Any) -> None:
+    def __init__(self) -> None:
+        program: Any = gl.gloo.Program(*loader.program("heat"))
+        program["a_corner"] = gl.gloo.VertexBuffer(np.array(gl.UNIT_CORNERS, np.float32))
         self._program = program
+        self._target = gl.Target(smooth=True)
         self._textures: list[Any] = []  # the one that is shown, and the one before it, to fill next
         self._box: dense.Box | None = None
         self._work: Iterator[None] | None = None
@@ -54,8 +58,8 @@ class HeatOverlay:
 
     def set_style(self, *, opacity: float, threshold: float, dim: float) -> None:
         """How opaque, from which heat in 0..1 on, and how much what is not hot steps back."""
-        p = self._program
-        p["u_heat_opacity"], p["u_threshold"], p["u_dim"] = opacity, threshold, dim
+        self._program["u_heat_opacity"], self._program["u_threshold"] = opacity, threshold
+        self.dim = dim
 
     def advance(self) -> bool:
         """Do one small piece of queued work; False when there was none."""
@@ -67,16 +71,21 @@ class HeatOverlay:
             self._work = None
         return True
 
-    def look_from(self, camera: Camera) -> None:
-        """Take the camera of the picture that the heat is laid over."""
-        box = self._box
-        if box is None:
-            return
-        size = np.array(box.dims) * box.voxel
-        self._program["u_voxel_z"] = box.voxel
-        self._program["u_eye_h"] = ((camera.centre_w - box.lo_w) / size).astype(np.float32)
-        # gloo takes matrices by columns
-        self._program["u_ray_h"] = (ray_matrix(camera) / size[:, None]).T.astype(np.float32)
+    def draw(self, marched: gl.Target, camera: Camera, size: tuple[int, int]) -> Any:
+        """The texture (width, height) of ``size`` with the heat that ``camera`` sees, as heat.frag has it."""
+        p, box = self._program, self._box
+        p["u_marched"], p["u_marched_px"] = marched.texture, tuple(float(n) for n in marched.size)
+        if box is not None:
+            extent = np.array(box.dims) * box.voxel
+            p["u_voxel_z"] = box.voxel
+            p["u_eye_h"] = ((camera.centre_w - box.lo_w) / extent).astype(np.float32)
+            # gloo takes matrices by columns
+            p["u_ray_h"] = (ray_matrix(camera) / extent[:, None]).T.astype(np.float32)
+        with self._target.sized(*size).buffer:
+            gl.gloo.set_viewport(0, 0, *size)
+            gl.gloo.set_state(blend=False, depth_test=False)
+            p.draw("triangle_strip")
+        return self._target.texture
 
     def _load(self, box: dense.Box, heat: UInt8) -> Iterator[None]:
         shape = (*box.dims, 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -46,6 +47,7 @@ class VolumeVisual:
         self._colour: Any = None
         self._work: dict[str, Iterator[None]] = {}
         self._prepared: Future[dense.Prepared] = Future()
+        self._rest_until = 0.0
         self._next: _Next | None = None
         self._cameras: Sequence[Camera] = ()
         self.picker: VolumePicker | None = None
@@ -85,8 +87,17 @@ class VolumeVisual:
 
     def _load(self, volume: Volume, cameras: Sequence[Camera], rgb: UInt8 | None) -> Iterator[None]:
         """Prepare on another thread, for it takes a tenth of a second or more; upload on this one."""
-        self._prepared = _pool().submit(dense.prepare, volume, cameras, rgb)
+        self._prepared = _pool().submit(dense.prepare, volume, cameras, rgb, self._rest)
         return self._upload(self._prepared)
+
+    def rest(self, seconds: float) -> None:
+        """Leave the cores to others from now on for so long."""
+        self._rest_until = time.monotonic() + seconds
+
+    def _rest(self) -> None:
+        """Runs on the other thread."""
+        while (left := self._rest_until - time.monotonic()) > 0:
+            time.sleep(min(left, 0.005))
 
     def set_colours(self, rgb: UInt8 | None) -> None:
         """Colour the volume set last otherwise: (V, 3) uint8, or None for its own colours."""
