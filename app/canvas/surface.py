@@ -6,9 +6,11 @@ that pass costs as much as the picture itself. A ``QOpenGLWindow`` is put on scr
 
 from __future__ import annotations
 
+import atexit
 import importlib
 from typing import Any
 
+import shiboken6
 from PySide6.QtCore import QCoreApplication, QEvent, QSize, Qt, Signal
 from PySide6.QtGui import QSurfaceFormat
 from PySide6.QtOpenGL import QOpenGLWindow
@@ -17,6 +19,18 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 _vispy: Any = importlib.import_module("vispy")
 _vispy.use(gl="gl2")
 _context: Any = importlib.import_module("vispy.gloo.context")
+
+_containers: dict[int, QWidget] = {}
+
+
+@atexit.register
+def _delete_containers() -> None:
+    """Before PySide, at exit, deletes what Python owns in any order: a container must not outlive its surface."""
+    for container in list(_containers.values()):
+        if shiboken6.isValid(container):
+            container.setParent(None)
+            shiboken6.delete(container)
+
 
 _DRAG = (QEvent.Type.DragEnter, QEvent.Type.DragMove, QEvent.Type.DragLeave, QEvent.Type.Drop)
 
@@ -71,6 +85,9 @@ class Holder(QWidget):
         surface.holder = self
         container = QWidget.createWindowContainer(surface, self)
         container.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        key = id(container)
+        _containers[key] = container
+        container.destroyed.connect(lambda: _containers.pop(key, None))
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(container)

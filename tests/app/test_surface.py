@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 from driving import MakeWindow, wait_ready
 from fakes import FakeEngine
 from PySide6.QtCore import QEvent, QMimeData, QPoint, QPointF, Qt, QUrl
@@ -73,3 +76,26 @@ def test_a_folder_dropped_on_the_canvas_is_opened(make_window: MakeWindow, qtbot
 def test_the_pointer_that_leaves_ends_the_hover(window: Window, qtbot: QtBot) -> None:
     with qtbot.waitSignal(window.canvas.hover_ended):
         QApplication.sendEvent(window.canvas.surface, QEvent(QEvent.Type.Leave))
+
+
+@pytest.mark.parametrize("end", ["window.close()", "window.close(); window.deleteLater()", "window.deleteLater()", ""])
+def test_the_program_ends_cleanly(end: str, tmp_path: Path) -> None:
+    code = f"""
+import sys
+from pathlib import Path
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from PySide6.QtWidgets import QApplication
+from fakes import FakeEngine
+from app.settings import Settings
+from app.window import Window
+def main():
+    app = QApplication([])
+    window = Window(FakeEngine(count=4), Settings(Path({str(tmp_path / "s.ini")!r})), "room")
+    window.show()
+    while window.controller.state.voxel_features is None or window.canvas.renderer is None:
+        app.processEvents()
+    {end}
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
