@@ -93,7 +93,7 @@ class SceneCanvas(QObject):
         now = time.perf_counter()
         if view.scene is not None and (old is None or old.scene is not view.scene):
             self.navigator.set_scene(view.scene.up_w, extent_of(view.scene))
-            self.go_to("home", fly=False)
+            self._look_from("home", fly=False)
         if old is None or old.fly != view.fly:
             self.navigator.mode = "fly" if view.fly else "orbit"
             self.pointer.fly_keys = view.fly
@@ -121,6 +121,10 @@ class SceneCanvas(QObject):
 
     def go_to(self, name: NamedView, *, fly: bool = True) -> None:
         """Look from a named place."""
+        self._look_from(name, fly=fly)
+        self._draw_soon()
+
+    def _look_from(self, name: NamedView, *, fly: bool) -> None:
         if self._view is None or self._view.scene is None:
             return
         self._fit_size()
@@ -129,7 +133,6 @@ class SceneCanvas(QObject):
         n.goto(named_view(self._view.scene, name, n.width / n.height), time.perf_counter(), fly=fly)
         if was_through:
             self.left_view.emit()
-        self._draw_soon()
 
     def fly_to_point(self, pos_w: Pos) -> None:
         """Centre on a point of the scene."""
