@@ -1,8 +1,8 @@
 """The embedded 3D encoder: a sparse U-Net from a grid's voxels to unit features and keypoint scores (our form).
 
-What it sees of a voxel is its colour and opacity and, where photos exist, the lifted 2D feature. With one, the answer is
-the lifted feature and a correction to it, f3 = normalise(lift + Delta); without, it is the correction alone. One network
-serves both, because in training the lifted features of a scene are withheld now and then (modality dropout).
+What it sees of a voxel is its colour and opacity and, where photos exist, the lifted 2D feature. With one, the answer
+is the lifted feature and a correction to it, f3 = normalise(lift + Delta); without, it is the correction alone. One
+network serves both: in training the lifted features of a scene are withheld now and then (modality dropout).
 """
 
 from __future__ import annotations
