@@ -149,12 +149,29 @@ class BenchCorrespondence(Common):
 
 
 @dataclass(frozen=True, kw_only=True)
+class BenchConsistency(Common):
+    """Recall and margin of 2D features, of their lifted means and of 3D features, rendered, with disjoint cameras."""
+
+    captures: Annotated[Positional[tuple[str, ...]], arg(metavar="CAPTURE")]
+    """Capture folders or files."""
+    encoders: tuple[str, ...] = ("raw", "default")
+    """As for encode; the last one's features are what --volume is given."""
+    volume: Annotated[Path | None, arg(metavar="FILE")] = None
+    """Weights of a 3D encoder, to be measured with and without photos."""
+    pairs: int = 40
+    """Pairs of views of each capture."""
+    json: bool = False
+    """Print one JSON object on stdout."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Bench:
     """Measure."""
 
     what: (
         Annotated[BenchClicks, subcommand("clicks", prefix_name=False)]
         | Annotated[BenchCorrespondence, subcommand("correspondence", prefix_name=False)]
+        | Annotated[BenchConsistency, subcommand("consistency", prefix_name=False)]
     )
 
 

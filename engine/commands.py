@@ -29,10 +29,11 @@ from engine.api.messages import (
     Reply,
     Request,
 )
-from engine.cli import BenchCorrespondence, Common, Encode, Fit, Match
+from engine.cli import BenchConsistency, BenchCorrespondence, Common, Encode, Fit, Match
 from engine.session import Session
 
 T = TypeVar("T")
+LEAST_CELLS, MOST_CELLS = 1000, 1 << 26
 
 
 def run(command: Any) -> dict[str, Any]:
@@ -46,6 +47,8 @@ def run(command: Any) -> dict[str, Any]:
             return match_pixel(command)
         case BenchCorrespondence():
             return bench_correspondence(command)
+        case BenchConsistency():
+            return bench_consistency(command)
         case _:
             raise QueryError(f"the command '{type(command).__name__.lower()}' draws, and the window is not installed")
 
@@ -115,7 +118,13 @@ def fit(command: Fit) -> dict[str, Any]:
     """``condense fit``: always fits anew, stores the grid, reports held-out PSNR."""
     session = open_session(command, command.capture)
     scene = session.scene
-    scene.fit_voxels, scene.fit_reference, scene.ship = command.voxels, command.reference, command.ship
+    if command.voxels is not None and not LEAST_CELLS <= command.voxels <= MOST_CELLS:
+        raise QueryError(
+            "the grid cannot have so many cells",
+            found=f"--voxels {command.voxels}",
+            expected=f"{LEAST_CELLS:,} to {MOST_CELLS:,}",
+        )
+    scene.fit_cells, scene.fit_reference, scene.ship = command.voxels, command.reference, command.ship
     drive(session, FitGrid(seconds=command.seconds, refit=True))
     assert scene.grid is not None
     meta = scene.grid.meta
@@ -202,6 +211,33 @@ def bench_correspondence(command: BenchCorrespondence) -> dict[str, Any]:
     session = open_session(command, command.capture)
     job = measure(session.scene.capture, seed=command.seed, pixels=command.pixels, device=command.device)
     rows = run_job("Measuring correspondences", job)
+    return {"rows": rows, "seed": command.seed}
+
+
+def bench_consistency(command: BenchConsistency) -> dict[str, Any]:
+    """``condense bench consistency``: captures that were not fitted yet are."""
+    from engine.encoders.volume import load_volume_encoder
+    from engine.metrics.consistency import bench_consistency as measure
+    from engine.runtime import resolve_device
+
+    volume = None
+    if command.volume is not None:
+        volume = load_volume_encoder(command.volume).to(resolve_device(command.device))
+    rows: list[dict[str, Any]] = []
+    for path in command.captures:
+        session = open_session(command, path)
+        drive(session, FitGrid())
+        assert session.scene.grid is not None
+        job = measure(
+            session.scene.capture,
+            session.scene.grid,
+            encoders=command.encoders,
+            volume=volume,
+            seed=command.seed,
+            pairs=command.pairs,
+            device=command.device,
+        )
+        rows += [dict(row) for row in run_job(f"Measuring {session.scene.capture.name}", job)]
     return {"rows": rows, "seed": command.seed}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -59,7 +60,7 @@ class SceneState:
         self.features: ViewFeatureSet | None = None
         self.lifted: LiftedOn | None = None
         self.cameras = CameraStack([v.camera for v in capture.views])
-        self.fit_voxels: int | None = None
+        self.fit_cells: int | None = None
         self.fit_reference = False
         self.ship = False
 
@@ -119,6 +120,7 @@ class SceneState:
     def fit(self, request: FitGrid) -> Replies[None]:
         """Fit the grid, or show the stored one unless ``refit``; features are lifted again afterwards."""
         from engine.grid import FitSettings, fit_grid
+        from engine.grid.reference_fit import fit_grid_reference
         from engine.runtime import resolve_device
 
         if not self.capture.views:
@@ -129,7 +131,10 @@ class SceneState:
         if self.grid is None or request.refit:
             pending: list[tuple[RadianceGrid, float | None, float]] = []
             settings = FitSettings(seconds=request.seconds, seed=self.seed)
-            job = fit_grid(self.capture, settings, resolve_device(self.device), on_update=lambda *a: pending.append(a))
+            if self.fit_cells is not None:
+                settings = replace(settings, cells=self.fit_cells)
+            run = fit_grid_reference if self.fit_reference else fit_grid
+            job = run(self.capture, settings, resolve_device(self.device), on_update=lambda *a: pending.append(a))
             lifted_at = start
 
             def flush() -> Replies[None]:

@@ -57,6 +57,36 @@ def test_fit_prints_its_keys(fitted: tuple[Path, Path, dict[str, Any]]) -> None:
     assert not (capture / "results").exists()
 
 
+def test_fit_keeps_to_the_cells_it_is_given(fitted: tuple[Path, Path, dict[str, Any]], tmp_path: Path) -> None:
+    capture, _, answer = fitted
+    done = condense("fit", capture, "--seconds", "4", "--voxels", "9000", "--json", cache=tmp_path)
+    assert json.loads(done.stdout)["voxels"] < answer["voxels"] / 3
+    none = condense("fit", capture, "--voxels", "0", cache=tmp_path, code=2)
+    assert "--voxels 0" in none.stderr
+
+
+def test_fit_by_the_reference_takes_the_torch_path(
+    fitted: tuple[Path, Path, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from engine.cli import Fit
+    from engine.commands import run
+    from engine.grid import reference_fit
+
+    asked: list[object] = []
+    original = reference_fit.TorchLevel.differentiate
+
+    def differentiate(*args: Any, **kwargs: Any) -> None:
+        asked.append(args[0])
+        original(*args, **kwargs)
+
+    monkeypatch.setattr(reference_fit.TorchLevel, "differentiate", differentiate)
+    command = {"capture": str(fitted[0]), "seconds": 2.0, "cache": tmp_path, "device": "cpu"}
+    run(Fit(**command))
+    assert not asked
+    run(Fit(**command, reference=True))
+    assert asked
+
+
 def test_encode_then_match(fitted: tuple[Path, Path, dict[str, Any]]) -> None:
     capture, cache, _ = fitted
     encoded = json.loads(condense("encode", capture, "--json", cache=cache).stdout)
@@ -122,3 +152,12 @@ def test_photos_missing_is_a_clear_error(tmp_path: Path) -> None:
     run = condense("fit", capture, "--json", code=2)
     assert run.stdout == ""
     assert "8" in run.stderr
+
+
+def test_bench_consistency_measures_a_fitted_capture(fitted: tuple[Path, Path, dict[str, Any]]) -> None:
+    capture, cache, _ = fitted
+    done = condense("bench", "consistency", capture, "--encoders", "default", "--pairs", "3", "--json", cache=cache)
+    rows = json.loads(done.stdout)["rows"]
+    assert [r["features"] for r in rows] == ["voxel colour", "condense2d", "condense2d lifted"]
+    missing = condense("bench", "consistency", capture, "--volume", cache / "none.safetensors", cache=cache, code=2)
+    assert "none.safetensors" in missing.stderr
