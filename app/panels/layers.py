@@ -8,7 +8,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QCheckBox, QFrame, QHBoxLayout, QLabel, QSlider, QToolButton, QVBoxLayout, QWidget
 
 from app import icons
-from app.panels.legend import Legend
+from app.panels.legend import Legend, SpreadScale
 from app.panels.segmented import Segmented
 from app.state import Layer
 from app.theme import GAP, PAD, Theme
@@ -86,6 +86,12 @@ class LayersPanel(QWidget):
         self.colouring = Segmented((("colour", "Colour"), ("features", "Features"), ("spread", "Spread")))
         self.colouring.chosen.connect(self.colouring_chosen)
         column.addWidget(self.colouring)
+        self.spread_scale = SpreadScale()
+        self.features_hint = QLabel("Alike in colour, alike in features: one set of colours for photos and scene.")
+        self.features_hint.setObjectName("muted")
+        self.features_hint.setWordWrap(True)
+        column.addWidget(self.spread_scale)
+        column.addWidget(self.features_hint)
         self.rows: dict[str, LayerRow] = {}
         for name, label in ROWS:
             row = LayerRow(name, label)
@@ -117,6 +123,8 @@ class LayersPanel(QWidget):
         for name, row in self.rows.items():
             row.show_layer(view.layers[name], name in view.usable)
         self.colouring.show_choice(view.colouring, view.colourings)
+        self.spread_scale.setVisible(view.colouring == "spread")
+        self.features_hint.setVisible(view.colouring == "features")
         self.threshold.blockSignals(True)
         self.threshold.setValue(round(view.threshold * 100))
         self.threshold.blockSignals(False)
@@ -128,6 +136,7 @@ class LayersPanel(QWidget):
 
     def set_theme(self, theme: Theme) -> None:
         self.legend.set_theme(theme)
+        self.spread_scale.set_theme(theme)
         for row in self.rows.values():
             row.set_theme(theme)
 

@@ -1,4 +1,4 @@
-"""The colour bar of heat with the cosines at its ends."""
+"""Colour bars: of heat, with the cosines at its ends, and of spread, with a word at each end."""
 
 from __future__ import annotations
 
@@ -46,16 +46,49 @@ class Legend(QWidget):
         painter.setOpacity(1.0)
         painter.setPen(QPen(QColor(self._theme.text), 1.6))
         painter.drawLine(QPointF(cut, bar.top() - 2), QPointF(cut, bar.bottom() + 2))
-        font = QFont(self.font())
-        font.setPointSizeF(8.0)
-        painter.setFont(font)
-        painter.setPen(QColor(self._theme.muted))
-        line = QRectF(1, 14, self.width() - 2, 15)
         if self._bounds is None:
-            painter.drawText(line, Qt.AlignmentFlag.AlignLeft, "cosine similarity")
+            _write(painter, self, self._theme, "cosine similarity", "", "")
         else:
             low, high = self._bounds
-            painter.drawText(line, Qt.AlignmentFlag.AlignLeft, f"{low:.2f}")
-            painter.drawText(line, Qt.AlignmentFlag.AlignHCenter, "cosine")
-            painter.drawText(line, Qt.AlignmentFlag.AlignRight, f"{high:.2f}")
+            _write(painter, self, self._theme, f"{low:.2f}", "cosine", f"{high:.2f}")
         painter.end()
+
+
+class SpreadScale(QWidget):
+    """How the views of a voxel agree, as the scene is coloured by it."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._theme: Theme = DARK
+        self._map = to_image(colormaps.table(colormaps.SPREAD)[None].copy())
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setToolTip("1 minus the length of the mean of the views' unit features")
+
+    def sizeHint(self) -> QSize:
+        return QSize(140, 30)
+
+    def set_theme(self, theme: Theme) -> None:
+        self._theme = theme
+        self.update()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+        painter.drawImage(QRectF(1, 3, self.width() - 2, 8), self._map)
+        _write(painter, self, self._theme, "0  photos agree", "", "they do not  1")
+        painter.end()
+
+
+def _write(painter: QPainter, widget: QWidget, theme: Theme, left: str, middle: str, right: str) -> None:
+    """The line of small print below a bar."""
+    font = QFont(widget.font())
+    font.setPointSizeF(8.0)
+    painter.setFont(font)
+    painter.setPen(QColor(theme.muted))
+    line = QRectF(1, 14, widget.width() - 2, 15)
+    for flag, text in (
+        (Qt.AlignmentFlag.AlignLeft, left),
+        (Qt.AlignmentFlag.AlignHCenter, middle),
+        (Qt.AlignmentFlag.AlignRight, right),
+    ):
+        painter.drawText(line, flag, text)

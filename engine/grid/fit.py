@@ -42,7 +42,7 @@ LEAST_TRAINED = 40
 BATCH = 8192
 SLICE_RAYS = 2048
 RATE_COLOUR = 0.02
-RATE_FUSED = 0.006
+RATE_FUSED = 0.0045
 """For colours that depth fusion has given already: at 0.02 they went after noise (0.4 dB on an outdoor capture)."""
 RATE_DENSITY = 0.5
 
@@ -59,7 +59,7 @@ READ_UNTIL = 0.35
 FIRST_PHOTOS = 12
 JUDGE_RAYS = 4096
 SCORE_RAYS = 400_000
-EPOCHS, FUSED_EPOCHS = 8, 1.5
+EPOCHS, FUSED_EPOCHS = 8, 1.25
 """So often is every pixel seen at most: after depth fusion little is left to learn but the photos' noise (an outdoor
 capture fell from 17.6 dB after 30 s to 17.2 after 120)."""
 LEAST_RAYS = 4_000_000

@@ -266,3 +266,18 @@ def test_the_window_imports_no_torch() -> None:
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "['engine.cli']"  # the command line's shape; it imports no more than engine.api
+
+
+def test_each_colouring_says_what_its_colours_mean(window: Window) -> None:
+    layers = window.layers
+    assert not layers.spread_scale.isVisible()
+    assert not layers.features_hint.isVisible()
+    window.controller.set_colouring("spread")
+    assert layers.spread_scale.isVisible()
+    colours = {
+        layers.spread_scale.grab().toImage().pixelColor(x, 6).name() for x in (3, layers.spread_scale.width() - 4)
+    }
+    assert len(colours) == 2
+    window.controller.set_colouring("features")
+    assert layers.features_hint.isVisible()
+    assert not layers.spread_scale.isVisible()
