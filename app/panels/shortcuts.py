@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, QObject, Qt
-from PySide6.QtGui import QKeySequence, QMouseEvent
+from PySide6.QtCore import QEvent, QObject, QPoint, Qt
+from PySide6.QtGui import QKeyEvent, QKeySequence, QMouseEvent
 from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from app.actions import ACTIONS, MOUSE
@@ -16,11 +16,10 @@ class ShortcutSheet(QFrame):
     """Lists the table of actions; any click closes it."""
 
     def __init__(self, parent: QWidget) -> None:
-        super().__init__(parent)
+        # a window of its own without focus: within the main window the canvas, which is native, would lie over it
+        super().__init__(parent, Qt.WindowType.ToolTip)
         self._window = parent
         self.setObjectName("sheet")
-        self.setAttribute(Qt.WidgetAttribute.WA_NativeWindow)  # to lie over the canvas, which is native too
-        self.setAttribute(Qt.WidgetAttribute.WA_DontCreateNativeAncestors)
         row = QHBoxLayout(self)
         row.setContentsMargins(3 * PAD, 2 * PAD, 3 * PAD, 2 * PAD)
         row.setSpacing(4 * PAD)
@@ -51,14 +50,22 @@ class ShortcutSheet(QFrame):
     def _centre(self) -> None:
         parent = self._window
         self.adjustSize()
-        self.move((parent.width() - self.width()) // 2, (parent.height() - self.height()) // 2)
+        self.move(
+            parent.mapToGlobal(QPoint((parent.width() - self.width()) // 2, (parent.height() - self.height()) // 2))
+        )
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         self.hide()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        if event.type() == QEvent.Type.Resize and self.isVisible():
+        if event.type() in (QEvent.Type.Resize, QEvent.Type.Move) and self.isVisible():
             self._centre()
+        elif event.type() in (QEvent.Type.Hide, QEvent.Type.WindowDeactivate):
+            self.hide()
+        elif isinstance(event, QKeyEvent) and event.key() == Qt.Key.Key_Escape and self.isVisible():
+            self.hide()
+            event.accept()  # the override of a shortcut: this Escape closes the sheet, and clears no match
+            return True
         return False
 
 

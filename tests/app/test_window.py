@@ -218,7 +218,17 @@ def test_every_action_has_a_menu_and_shortcuts_do_not_clash(window: Window) -> N
 def test_the_shortcut_sheet_opens_and_closes(window: Window) -> None:
     window.actions_by_id["shortcuts"].trigger()
     assert window.sheet.isVisible()
+    centre = window.geometry().center()
+    assert window.sheet.isWindow()  # a child of the window would lie behind the native canvas
+    assert window.sheet.geometry().contains(centre)
     QTest.mouseClick(window.sheet, Qt.MouseButton.LeftButton)
+    assert not window.sheet.isVisible()
+
+
+def test_escape_closes_the_sheet_and_leaves_the_match(window: Window, qtbot: QtBot) -> None:
+    with qtbot.assertNotEmitted(window.actions_by_id["clear"].triggered):
+        window.actions_by_id["shortcuts"].trigger()
+        QTest.keyClick(window, Qt.Key.Key_Escape)
     assert not window.sheet.isVisible()
 
 
