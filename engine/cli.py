@@ -165,6 +165,20 @@ class BenchConsistency(Common):
 
 
 @dataclass(frozen=True, kw_only=True)
+class BenchKeypoints(Common):
+    """Repeatability and matching score of sparse keypoints at 3 px: ours beside random points and SIFT."""
+
+    captures: Annotated[Positional[tuple[str, ...]], arg(metavar="CAPTURE")]
+    """Capture folders or files."""
+    pairs: int = 40
+    """Pairs of views of each capture."""
+    count: int = 512
+    """Keypoints of every method in every view."""
+    json: bool = False
+    """Print one JSON object on stdout."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Bench:
     """Measure."""
 
@@ -172,6 +186,7 @@ class Bench:
         Annotated[BenchClicks, subcommand("clicks", prefix_name=False)]
         | Annotated[BenchCorrespondence, subcommand("correspondence", prefix_name=False)]
         | Annotated[BenchConsistency, subcommand("consistency", prefix_name=False)]
+        | Annotated[BenchKeypoints, subcommand("keypoints", prefix_name=False)]
     )
 
 

@@ -29,7 +29,7 @@ from engine.api.messages import (
     Reply,
     Request,
 )
-from engine.cli import BenchConsistency, BenchCorrespondence, Common, Encode, Fit, Match
+from engine.cli import BenchConsistency, BenchCorrespondence, BenchKeypoints, Common, Encode, Fit, Match
 from engine.session import Session
 
 T = TypeVar("T")
@@ -49,6 +49,8 @@ def run(command: Any) -> dict[str, Any]:
             return bench_correspondence(command)
         case BenchConsistency():
             return bench_consistency(command)
+        case BenchKeypoints():
+            return bench_keypoints(command)
         case _:
             raise QueryError(f"the command '{type(command).__name__.lower()}' draws, and the window is not installed")
 
@@ -238,6 +240,31 @@ def bench_consistency(command: BenchConsistency) -> dict[str, Any]:
             device=command.device,
         )
         rows += [dict(row) for row in run_job(f"Measuring {session.scene.capture.name}", job)]
+    return {"rows": rows, "seed": command.seed}
+
+
+def bench_keypoints(command: BenchKeypoints) -> dict[str, Any]:
+    """``condense bench keypoints``: captures without depth are fitted, if they were not yet, to tell the truth by."""
+    from engine.metrics.keypoints import bench_keypoints as measure
+
+    if command.pairs < 1 or command.count < 1:
+        found = f"{command.pairs} pairs, {command.count} keypoints"
+        raise QueryError("nothing to measure", found=found, expected="--pairs and --count of 1 or more")
+    rows: list[dict[str, Any]] = []
+    for path in command.captures:
+        session = open_session(command, path)
+        capture = session.scene.capture
+        if not any(v.has_depth for v in capture.views):
+            drive(session, FitGrid())
+        job = measure(
+            capture,
+            session.scene.grid,
+            seed=command.seed,
+            pairs=command.pairs,
+            count=command.count,
+            device=command.device,
+        )
+        rows += [dict(row) for row in run_job(f"Measuring {capture.name}", job)]
     return {"rows": rows, "seed": command.seed}
 
 
