@@ -1,7 +1,9 @@
-"""Furniture from a catalogue of OBJ models with known sizes, creators and licences.
+"""Furniture from catalogues of models with known sizes, creators and licences.
 
-A catalogue is a folder with ``catalog.json``: a list of objects with ``id``, ``name``, ``class``, ``width_cm``,
-``depth_cm``, ``height_cm``, ``creator``, ``licence`` and ``obj`` (a path in the folder; the file is y up).
+A catalogue is a folder with ``catalog.json``, a list of objects. With OBJ models they have ``id``, ``name``,
+``class``, ``width_cm``, ``depth_cm``, ``height_cm``, ``creator``, ``licence`` and ``obj`` (a path in the folder; the
+file is y up).
+The KayKit pack's have ``name``, ``category`` and ``path`` (glTF, see ``gltf``); it is all by one creator.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import numpy as np
 from PIL import Image
 
 from engine.api.errors import CaptureError
+from engine.training.rooms import gltf
 from engine.training.rooms.mesh import Float32, Material, Mesh, face_normals, to_linear
 from engine.training.rooms.obj import Surface, read_obj
 
@@ -24,6 +27,9 @@ TEXEL_M = 0.007
 
 MIN_OPACITY = 0.5
 """Panes clearer than this are left out: the renderer knows no glass."""
+
+KAYKIT_LABELS = {"couch": "sofa", "pictureframe": "picture", "cactus": "plant"}
+"""What other catalogues call the same."""
 
 CREASE_COS = math.cos(math.radians(40))
 """A corner normal further than this from its face's is taken for a fault in the file, and the face shaded flat."""
@@ -54,13 +60,14 @@ class Catalogue:
         file = folder / "catalog.json"
         try:
             rows = json.loads(file.read_text(encoding="utf-8"))
-            self.entries = {row["id"]: _entry(row, folder) for row in rows}
+            made = [_entry(row, folder) if "obj" in row else _gltf_entry(row, folder) for row in rows]
+            self.entries = {entry.id: entry for entry in made}
         except (OSError, ValueError, KeyError, TypeError) as e:
             raise CaptureError(
                 "is not a model catalogue",
                 path=file,
                 found=f"{type(e).__name__}: {e}",
-                expected="a JSON list of models with id, name, sizes, creator, licence and obj",
+                expected="a JSON list of models, each with an obj or a glTF path",
                 mend="give --models the folder that holds catalog.json",
             ) from e
 
@@ -82,21 +89,30 @@ class Catalogue:
         """
         entry = self.entry(model_id)
         try:
-            return _mesh(entry)
+            return gltf.read_gltf(entry.path) if entry.path.suffix == ".gltf" else _mesh(entry)
         except (OSError, ValueError, IndexError) as e:
-            raise CaptureError(
-                "cannot be read as an OBJ model", path=entry.path, found=f"{type(e).__name__}: {e}"
-            ) from e
+            raise CaptureError("cannot be read as a model", path=entry.path, found=f"{type(e).__name__}: {e}") from e
 
 
 def _entry(row: dict[str, Any], folder: Path) -> ModelEntry:
     size = (row["width_cm"] / 100, row["depth_cm"] / 100, row["height_cm"] / 100)
     if not all(math.isfinite(s) and s > 0 for s in size):
         raise ValueError(f"size of {row['id']} is {size}")
-    path = (folder / row["obj"]).resolve()
-    if not path.is_relative_to(folder.resolve()):
-        raise ValueError(f"obj of {row['id']} lies outside the folder")
+    path = _within(folder, row["obj"])
     return ModelEntry(row["id"], row["name"], row["class"], size, row["creator"], row["licence"], path)
+
+
+def _gltf_entry(row: dict[str, Any], folder: Path) -> ModelEntry:
+    path = _within(folder, row["path"])
+    label = KAYKIT_LABELS.get(row["category"], row["category"])
+    return ModelEntry(f"KayKit#{path.stem}", row["name"], label, gltf.size_of(path), "Kay Lousberg", "CC0-1.0", path)
+
+
+def _within(folder: Path, name: str) -> Path:
+    path = (folder / name).resolve()
+    if not path.is_relative_to(folder.resolve()):
+        raise ValueError(f"{name} lies outside the folder")
+    return path
 
 
 def _mesh(entry: ModelEntry) -> Mesh:
