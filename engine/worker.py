@@ -24,7 +24,9 @@ from engine.api.messages import (
     CancelJob,
     Failed,
     JobCancelled,
+    JobPaused,
     OpenCapture,
+    PauseJob,
     Priority,
     Reply,
     Request,
@@ -84,6 +86,7 @@ class EngineThread:
         self._inbox: list[tuple[int, int, Request]] = []
         self._order = itertools.count()
         self._running: dict[Priority, deque[_Task]] = {p: deque() for p in Priority}
+        self._paused: deque[_Task] = deque()
         self._stopping = False
         self._rest_until = 0.0
         self._thread = threading.Thread(target=self._run, name="condense-engine", daemon=True)
@@ -126,10 +129,13 @@ class EngineThread:
                     queue.append(task)
                 if task.request.priority is Priority.CLICK:
                     self._leave_cores(REST_S)
-        for queue in self._running.values():
+        for queue in self._queues():
             for task in queue:
                 task.close()
         self._handler.close()
+
+    def _queues(self) -> list[deque[_Task]]:
+        return [*self._running.values(), self._paused]
 
     def _most_urgent(self) -> deque[_Task] | None:
         awake = [p for p in Priority if p not in RESTING or time.monotonic() >= self._rest_until]
@@ -153,6 +159,9 @@ class EngineThread:
             if isinstance(request, CancelJob):
                 self._cancel(lambda t, job_id=request.job_id: t.request.id == job_id)
                 continue
+            if isinstance(request, PauseJob):
+                self._pause(request)
+                continue
             if isinstance(request, OpenCapture):
                 self._cancel(lambda t: t.request.id != STARTUP)
             else:
@@ -163,8 +172,17 @@ class EngineThread:
         """The handler's steps; a refusal raised at once becomes one raised by the first step."""
         yield from self._handler.handle(request)
 
+    def _pause(self, request: PauseJob) -> None:
+        """Move a job between those that run and those that rest; one that is gone is left alone."""
+        jobs = self._running[Priority.JOB]
+        source, target = (jobs, self._paused) if request.paused else (self._paused, jobs)
+        for task in [t for t in source if t.request.id == request.job_id]:
+            source.remove(task)
+            target.append(task)
+            self._reply(JobPaused(id=request.id, job_id=request.job_id, paused=request.paused))
+
     def _cancel(self, matches: Callable[[_Task], bool]) -> None:
-        for queue in self._running.values():
+        for queue in self._queues():
             for task in [t for t in queue if matches(t)]:
                 queue.remove(task)
                 task.close()

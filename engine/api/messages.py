@@ -69,6 +69,51 @@ class EncodeViews(Request):
 
 
 @dataclass(frozen=True, kw_only=True)
+class TrainEncoders(Request):
+    """Train both branches on the open capture (ConDense's joint training): TrainingUpdate every step or so,
+    TrainingPreview and VoxelFeatures every few seconds, JobFinished with the last measures. The weights are kept in
+    the cache and named by TrainedWeights. Needs a fitted grid or depth.
+
+    ``view``: the photo that previews show; ``afresh``: from the embedded weights, not from where the last training of
+    this capture ended.
+    """
+
+    title: ClassVar[str] = "Training on this capture"
+    steps: int = 300
+    view: int = 0
+    afresh: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreviewView(Request):
+    """Show another photo in the previews of the training that runs; no answer of its own."""
+
+    priority: ClassVar[Priority] = Priority.CONTROL
+    view: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class PauseJob(Request):
+    """Let the job that request ``job_id`` started rest, or go on: answered by JobPaused."""
+
+    priority: ClassVar[Priority] = Priority.CONTROL
+    job_id: int
+    paused: bool
+
+    @property
+    def key(self) -> str:
+        return f"PauseJob/{self.job_id}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SaveWeights(Request):
+    """Copy the weights of this capture's last training into ``folder``: answered by Notice."""
+
+    priority: ClassVar[Priority] = Priority.IMAGE
+    folder: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class LoadPhoto(Request):
     """Read one photo for display, long side at most ``max_side``: answered by PhotoLoaded."""
 
@@ -266,6 +311,46 @@ class JobProgress(Reply):
     rate: float | None
     eta: float | None
     note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TrainingUpdate(Reply):
+    """``step`` of ``steps`` are done. ``losses``: of the last step by name, with ``total``; ``measures``: recall_2d,
+    recall_3d, variance_2d, variance_3d, agreement (2D and marched 3D features at true correspondences of this very
+    capture, so not held out), None between measurements."""
+
+    step: int
+    steps: int
+    losses: dict[str, float]
+    measures: dict[str, float] | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TrainingPreview(Reply):
+    """One photo's 2D features and the 3D features marched into it, (h, w, 3) uint8 each, in one basis of colours that
+    stays the same throughout a training."""
+
+    step: int
+    view: int
+    photo: UInt8
+    marched: UInt8
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class JobPaused(Reply):
+    """The job of request ``job_id`` rests (``paused``) or goes on."""
+
+    job_id: int
+    paused: bool
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TrainedWeights(Reply):
+    """The weights of a training of the open capture lie in ``folder``; EncodeViews with the encoder
+    ``condense:FOLDER`` switches to them."""
+
+    folder: str
+    step: int
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -21,9 +21,11 @@ from engine.api.messages import (
     HoverQuery,
     JobCancelled,
     JobFinished,
+    JobPaused,
     MatchQuery,
     Notice,
     OpenCapture,
+    PauseJob,
     PixelSource,
     Reply,
     Request,
@@ -167,6 +169,34 @@ def test_cancel_closes_the_generator_and_says_so(engine: Running) -> None:
     reply = engine.wait_reply(job, JobCancelled)
     assert isinstance(reply, JobCancelled)
     assert reply.title == "Fitting radiance grid"
+    assert engine.handler.log[-1] == "closed FitGrid"
+
+
+def test_a_paused_job_rests_until_it_goes_on_and_can_be_cancelled_meanwhile(engine: Running) -> None:
+    job = FitGrid()
+
+    def pause(paused: bool) -> None:
+        request = PauseJob(job_id=job.id, paused=paused)
+        engine.thread.send(request)
+        engine.handler.gate.release(1)  # ends the slice that waits
+        reply = engine.wait_reply(request, JobPaused)
+        assert isinstance(reply, JobPaused)
+        assert (reply.job_id, reply.paused) == (job.id, paused)
+
+    engine.thread.send(job)
+    engine.handler.gate.release(1)
+    engine.wait(lambda: engine.handler.log == ["FitGrid"])
+    pause(True)
+    query = click()
+    engine.thread.send(query)
+    engine.wait_reply(query, Notice)
+    assert engine.handler.log == ["FitGrid", "FitGrid", "MatchQuery"]
+    pause(False)
+    engine.handler.gate.release(2)
+    engine.wait(lambda: engine.handler.log.count("FitGrid") >= 4)
+    pause(True)
+    engine.thread.send(CancelJob(job_id=job.id))
+    engine.wait_reply(job, JobCancelled)
     assert engine.handler.log[-1] == "closed FitGrid"
 
 
