@@ -40,6 +40,7 @@ def room_cameras(plan: Plan, count: int, width: int, rng: np.random.Generator) -
 
 def _clear_pose(plan: Plan, draw: Callable[[int, float], Pose], i: int) -> Pose:
     """The first pose drawn for view ``i`` that stands clear and has 0.7 m of air before it, ever more freely drawn."""
+    target = np.zeros(3)
     for n in range(TRIES):
         eye, target = draw(i, n / TRIES)
         before = target - eye
@@ -56,10 +57,9 @@ def _across(plan: Plan, rng: np.random.Generator) -> Callable[[int, float], Pose
     centre = -0.5 * side * plan.half
 
     def draw(i: int, loose: float) -> Pose:
-        for _ in range(50):
+        eye = rng.uniform(-plan.half + GAP, plan.half - GAP)
+        while (eye / plan.half) @ side < 0.1 - loose:
             eye = rng.uniform(-plan.half + GAP, plan.half - GAP)
-            if (eye / plan.half) @ side > 0.1 - loose:
-                break
         target = [*(centre + rng.normal(0, 0.35, 2)), rng.uniform(0.4, 1.2)]
         return np.array([*eye, rng.uniform(1.0, 2.0)]), np.array(target)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -29,31 +30,50 @@ def write_capture(
     Raises:
         CacheError: the folder cannot be written.
     """
-    frames = []
     for i, camera in enumerate(cameras):
         yield Progress(i, len(cameras), "views", "rendering")
         small = camera.scaled(round(camera.width * side_scale), round(camera.height * side_scale))
         rgb = render(lit, camera).rgb
         depth_z, ids = render_geometry(lit.scene, small)
-        name = f"{i:03}"
-        frame = {
-            "file_path": f"images/{name}.jpg",
-            "depth_file_path": f"depth/{name}.png",
-            "object_file_path": f"objects/{name}.png",
-            "transform_matrix": np.round(camera.c2w @ GL_AXES, 9).tolist(),
-        }
-        _save(Image.fromarray(rgb), folder / frame["file_path"], format="JPEG", quality=JPEG_QUALITY, optimize=True)
+        photo, depth, objects_ = (folder / path for path in frame_files(i))
+        _save(Image.fromarray(rgb), photo, format="JPEG", quality=JPEG_QUALITY, optimize=True)
         millimetres = np.round(depth_z * 1000).clip(0, 65535).astype(np.uint16)
-        _save(Image.fromarray(millimetres), folder / frame["depth_file_path"], format="PNG", optimize=True)
-        _save(Image.fromarray(ids), folder / frame["object_file_path"], format="PNG", optimize=True)
-        frames.append(frame)
-    k, first = cameras[0].intrinsics, cameras[0]
-    shared = {"camera_model": "OPENCV", "w": first.width, "h": first.height}
-    shared |= {"fl_x": k[0, 0], "fl_y": k[1, 1], "cx": k[0, 2], "cy": k[1, 2]}
-    write_json(folder / "objects.json", [vars(o) for o in objects])
-    write_json(folder / "transforms.json", {**shared, "objects_path": "objects.json", "frames": frames})
+        _save(Image.fromarray(millimetres), depth, format="PNG", optimize=True)
+        _save(Image.fromarray(ids), objects_, format="PNG", optimize=True)
+    write_transforms(cameras, objects, folder)
     return folder
 
 
-def _save(image: Image.Image, path: Path, **options: object) -> None:
+def frame_files(i: int) -> tuple[str, str, str]:
+    """Where the photo, the depth and the object ids of view ``i`` lie in a capture's folder."""
+    return f"images/{i:03}.jpg", f"depth/{i:03}.png", f"objects/{i:03}.png"
+
+
+def write_transforms(cameras: Sequence[Camera], objects: Sequence[RoomObject], folder: Path) -> None:
+    """Write transforms.json and objects.json; intrinsics stand once when all views share them, else with each view.
+
+    Raises:
+        CacheError: the folder cannot be written.
+    """
+    lenses = [_lens(camera) for camera in cameras]
+    one_lens = all(lens == lenses[0] for lens in lenses)
+    frames = []
+    for i, (camera, lens) in enumerate(zip(cameras, lenses, strict=True)):
+        frame: dict[str, object] = dict(
+            zip(("file_path", "depth_file_path", "object_file_path"), frame_files(i), strict=True)
+        )
+        frame["transform_matrix"] = np.round(camera.c2w @ GL_AXES, 9).tolist()
+        frames.append(frame if one_lens else {**lens, **frame})
+    shared = {"camera_model": "OPENCV", **(lenses[0] if one_lens else {})}
+    write_json(folder / "objects.json", [vars(o) for o in objects])
+    write_json(folder / "transforms.json", {**shared, "objects_path": "objects.json", "frames": frames})
+
+
+def _lens(camera: Camera) -> dict[str, float]:
+    k = camera.intrinsics
+    lens = {"w": camera.width, "h": camera.height, "fl_x": k[0, 0], "fl_y": k[1, 1], "cx": k[0, 2], "cy": k[1, 2]}
+    return {key: value if isinstance(value, int) else float(value) for key, value in lens.items()}
+
+
+def _save(image: Image.Image, path: Path, **options: Any) -> None:
     write_atomic(path, lambda tmp: image.save(tmp, **options))

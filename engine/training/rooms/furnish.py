@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from engine.api.errors import CaptureError
 from engine.training.rooms import shapes
-from engine.training.rooms.library import Library, label_of
+from engine.training.rooms.library import LARGE_M, Library, label_of
 from engine.training.rooms.light import BallLight, Light, RectLight
 from engine.training.rooms.mesh import Float32, Mesh
 from engine.training.rooms.models import ModelEntry
@@ -20,8 +20,11 @@ from engine.training.rooms.surfaces import UInt8, photo_square, random_colour, s
 Float64 = NDArray[np.float64]
 
 OWN = {"creator": "ConDense Studio", "licence": "Apache-2.0"}
-SUPPORTS = {"table", "coffee table", "desk", "cabinet", "bench", "fridge", "piano", "radiator", "washing machine"}
+SUPPORTS = {"table", "coffee table", "desk", "cabinet", "bench", "fridge", "piano"}
 """Pieces with a flat top, on which small things may stand."""
+
+ANYWHERE = {"table", "coffee table", "chair", "armchair", "stool", "animal"}
+"""Large pieces that stand by a wall half of the time only."""
 
 LEAST_LARGE = 3
 TRIES = 30
@@ -30,7 +33,8 @@ ATTEMPTS = 20
 
 @dataclass(eq=False)
 class Plan:
-    """A room's half sizes and height (m) and the boxes (lo, hi), each (3,), of what stands in it."""
+    """A room's half sizes (2,) and height (m), the boxes (lo, hi), each (3,), of what stands in it, and which of them
+    are large pieces."""
 
     half: Float64
     height: float
@@ -76,6 +80,7 @@ def random_room(library: Library, photos: Sequence[UInt8], rng: np.random.Genera
 
 def _furnish(room: Room, plan: Plan, library: Library, rng: np.random.Generator) -> None:
     wanted = int(rng.integers(6, 14))
+    supports: list[tuple[Float64, Float64]] = []
     for tried, index in enumerate(rng.permutation(len(library.large))):
         if tried >= wanted and len(plan.large) >= LEAST_LARGE:
             break
@@ -83,7 +88,8 @@ def _furnish(room: Room, plan: Plan, library: Library, rng: np.random.Generator)
         mesh = library.load(entry)
         if mesh is not None and _stand(room, plan, entry, mesh, rng):
             plan.large.append(len(plan.boxes) - 1)
-    supports = [plan.boxes[k] for k in plan.large if _label_at(room, k) in SUPPORTS]
+            if entry.label in SUPPORTS:
+                supports.append(plan.boxes[-1])
     for index in rng.permutation(len(library.small))[: int(rng.integers(6, 14))]:
         entry = library.small[index]
         mesh = library.load(entry)
@@ -91,11 +97,6 @@ def _furnish(room: Room, plan: Plan, library: Library, rng: np.random.Generator)
             continue
         if not (supports and rng.random() < 0.6 and _put_on(room, plan, supports, entry, mesh, rng)):
             _stand(room, plan, entry, mesh, rng)
-
-
-def _label_at(room: Room, place: int) -> str:
-    """The label of the ``place``-th piece: the six surfaces of the shell come first."""
-    return room.objects[6 + place].label
 
 
 def _shell(room: Room, plan: Plan, photos: Sequence[UInt8], rng: np.random.Generator) -> None:
@@ -120,20 +121,18 @@ def _shell(room: Room, plan: Plan, photos: Sequence[UInt8], rng: np.random.Gener
 
 def _stand(room: Room, plan: Plan, entry: ModelEntry, mesh: Mesh, rng: np.random.Generator) -> bool:
     """Stand a model on the floor where it is free; False if no place is found."""
-    large = plan_wall = entry.size[0] > 0.45
-    if large and entry.label in {"table", "coffee table", "chair", "armchair", "stool", "animal"}:
-        plan_wall = bool(rng.random() < 0.5)
+    by_wall = entry.size[0] > LARGE_M and (entry.label not in ANYWHERE or rng.random() < 0.5)
     for _ in range(TRIES):
         quarter = int(rng.integers(4))
         size = np.array(entry.size[:2] if quarter % 2 == 0 else entry.size[1::-1])
         position = rng.uniform(-plan.half, plan.half)
-        if plan_wall:  # its back to a wall
+        if by_wall:  # its back to a wall
             axis, sign = ((1, 1), (0, -1), (1, -1), (0, 1))[quarter]
             position[axis] = sign * (plan.half[axis] - size[axis] / 2 - 0.02)
         lo, hi = position - size / 2, position + size / 2
         if plan.free(lo, hi, 0.05):
             plan.boxes.append((np.array([*lo, 0.0]), np.array([*hi, entry.size[2]])))
-            yaw = 90.0 * quarter + (0 if plan_wall else float(rng.uniform(-20, 20)))
+            yaw = 90.0 * quarter + (0 if by_wall else float(rng.uniform(-20, 20)))
             _add(room, entry, mesh.placed([*position, 0.0], yaw))
             return True
     return False

@@ -31,7 +31,7 @@ ROOMS_PER_SHARD = 16
 AHEAD = 3
 """Rooms given to each worker in advance: enough that none waits, few enough that a stop comes soon."""
 
-_ONE_THREAD = dict.fromkeys(("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+_THREADS = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 @dataclass(frozen=True)
@@ -143,8 +143,8 @@ def _made(options: Options, recipe: Recipe, numbers: list[int]) -> Iterator[Pack
     """The rooms in order, made by worker processes."""
     workers = max(1, min(options.workers, len(numbers)))
     context = multiprocessing.get_context("spawn")
-    before = {key: os.environ.get(key) for key in _ONE_THREAD}
-    os.environ.update(_ONE_THREAD)  # read by the libraries as the workers start
+    before = {key: os.environ.get(key) for key in _THREADS}
+    os.environ.update(dict.fromkeys(_THREADS, "1"))  # read by the libraries as the workers start
     pool = ProcessPoolExecutor(workers, context, _start, (options.models, options.split, options.photos))
     try:
         waiting: list[Future[PackedRoom]] = []
@@ -159,7 +159,9 @@ def _made(options: Options, recipe: Recipe, numbers: list[int]) -> Iterator[Pack
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
         for key, value in before.items():
-            os.environ.pop(key, None) if value is None else os.environ.__setitem__(key, value)
+            os.environ.pop(key, None)
+            if value is not None:
+                os.environ[key] = value
 
 
 _worker: tuple[Library, list[UInt8]] | None = None

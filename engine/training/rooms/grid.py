@@ -33,15 +33,15 @@ def fused_grid(
     """
     fusion = DepthFusion(nested_specs(capture.bounds_w, True, cells, 1.0)[0])
     chosen = [v.index for v in capture.views if not v.held_out] if views is None else list(views)
-    background = np.zeros(3)
+    backgrounds: list[np.ndarray] = []
     for done, i in enumerate(chosen):
         yield Progress(done, len(chosen), "views", "fusing depth")
         photo = capture.read(i, max_side=max_side, depth=True)
         if photo.depth_z is None:
             continue
-        if photo.alpha is not None:
-            background[:] = 1  # as it is beyond what is cut out
         rgb = over_white(photo)
+        # what no view has measured is most likely of the mean colour; beyond what is cut out it is white
+        backgrounds.append(np.ones(3) if photo.alpha is not None else rgb[::4, ::4].mean(axis=(0, 1)) / 255)
         known = np.ones(rgb.shape[:2], np.bool_) if photo.valid is None else photo.valid
         rgba = np.dstack([rgb, known.astype(np.uint8)])
         for _ in fusion.add_slices(photo.camera, np.ascontiguousarray(photo.depth_z, np.float32), rgba):
@@ -57,4 +57,5 @@ def fused_grid(
             found=f"no surface within the bounds in {len(chosen)} views",
             mend="choose a capture with depth",
         )
-    return RadianceGrid.of(fusion.spec, index, raw[:, :3], tau_of_raw(raw[:, 3]), background.reshape(1, 1, 3))
+    background = np.mean(backgrounds, axis=0).reshape(1, 1, 3)
+    return RadianceGrid.of(fusion.spec, index, raw[:, :3], tau_of_raw(raw[:, 3]), background)

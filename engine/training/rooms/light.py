@@ -107,7 +107,7 @@ class Sun:
     def irradiance(self, towards: Float32, normal_l: Float32, normal: Float32) -> Float32:
         d = np.asarray(self.direction, np.float32) / np.linalg.norm(self.direction)
         cos_s = np.maximum(normal @ d, 0)
-        return (cos_s / self.count)[:, None] * self.power
+        return ((cos_s / self.count)[:, None] * self.power).astype(np.float32)
 
 
 def direct(scene: RoomScene, lights: Sequence[Light], cells: SurfaceCells, rng: np.random.Generator) -> Float32:

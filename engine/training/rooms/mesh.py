@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Float32 = NDArray[np.float32]
+Floats = NDArray[np.floating]
+"""For what computes in either precision and converts."""
+
 Int32 = NDArray[np.int32]
 
 
@@ -39,7 +43,7 @@ class Material:
     texture: Float32 | None = None
     emission: Float32 | None = None
 
-    @property
+    @cached_property
     def mean(self) -> Float32:
         """(3,) average reflectance, for light that has bounced once."""
         return self.albedo if self.texture is None else self.albedo * self.texture.mean(axis=(0, 1))

@@ -82,7 +82,7 @@ def read_obj(path: Path) -> ObjModel:
     pos, uv, normal = (np.array(rows[k] or np.zeros((1, width[k])), np.float32) for k in ("v", "vt", "vn"))
     if not np.isfinite(pos).all() or index[..., 0].min() < 0:
         raise ValueError("a vertex is missing or not a number")
-    has_uv, has_normal = (index[..., 1] >= 0).all(axis=1), (index[..., 2] >= 0).all(axis=1)
+    has_uv, has_normal = (np.asarray((index[..., k] >= 0).all(axis=1)) for k in (1, 2))
     corners = pos[index[..., 0]]
     smooth = _averaged_normals(corners, index[..., 0], len(pos))
     return ObjModel(

@@ -29,7 +29,7 @@ FURTHER = 0.5
 EDGE_Z = 0.04
 """Depths of neighbours that differ by more than this share lie on either side of an edge."""
 
-EDGE_RGB = 0.06
+EDGE_LIGHT = 0.06
 OFFSETS = ((-0.3, -0.1), (0.1, -0.3), (0.2, 0.35))
 """Further samples of a pixel on an edge, in pixels from its centre."""
 
@@ -133,15 +133,16 @@ def _finish(lit: _Lit, camera: Camera, hits: Hits, colour: Float32, exposure: fl
 
 
 def _edges(shown: Float32, depth_z: Float32, objects: np.ndarray) -> np.ndarray:
-    """(h w,) whether a pixel differs from its right or lower neighbour in object, depth or colour."""
+    """(h w,) whether a pixel differs from its right or lower neighbour in object, depth or brightness."""
     edge = np.zeros(objects.shape, np.bool_)
+    green = shown[..., 1]  # near enough to brightness
     for a, b in (
         ((slice(None), slice(None, -1)), (slice(None), slice(1, None))),
         ((slice(None, -1), slice(None)), (slice(1, None), slice(None))),
     ):
         differs = objects[a] != objects[b]
         differs |= np.abs(depth_z[a] - depth_z[b]) > EDGE_Z * np.minimum(depth_z[a], depth_z[b])
-        differs |= np.abs(shown[a] - shown[b]).max(axis=2) > EDGE_RGB
+        differs |= np.abs(green[a] - green[b]) > EDGE_LIGHT
         edge[a] |= differs
         edge[b] |= differs
     return edge.ravel()
@@ -149,5 +150,6 @@ def _edges(shown: Float32, depth_z: Float32, objects: np.ndarray) -> np.ndarray:
 
 def _rays(camera: Camera, pos_px: np.ndarray) -> tuple[Float32, Float32]:
     """Origins and directions of unit z through (N, 2) pixels."""
-    d = camera.ray_z(pos_px).astype(np.float32)
+    to_world = camera.c2w[:3, :3] @ np.linalg.inv(camera.intrinsics)
+    d = (pos_px @ to_world[:, :2].T + to_world[:, 2]).astype(np.float32)
     return np.broadcast_to(camera.centre_w.astype(np.float32), d.shape), d

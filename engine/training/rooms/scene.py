@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import open3d as o3d
 import open3d.core as o3c
-from numba import njit, prange
+from numba import get_num_threads, njit, prange
 from numpy.typing import NDArray
 
-from engine.training.rooms.mesh import Float32, Int32, Material, Mesh, merged
+from engine.training.rooms.mesh import Float32, Floats, Int32, Material, Mesh, merged
 
 NOTHING = 0
 """Object id where no object is."""
@@ -67,7 +68,7 @@ class Hits:
 
 
 class RoomScene:
-    """A room ready for rays (Embree through Open3D)."""
+    """A room ready for rays (Embree through Open3D, on as many threads as numba is set to)."""
 
     def __init__(self, room: Room) -> None:
         whole = merged(room.meshes)
@@ -80,37 +81,34 @@ class RoomScene:
         self.mean_albedo = np.stack([m.mean for m in self.materials])
         dark = np.zeros(3, np.float32)
         self.emission = np.stack([dark if m.emission is None else m.emission for m in self.materials])
+        glows = np.asarray(self.emission.any(axis=1))
         self._texels, self._sizes = _packed(self.materials)
         self._seen = _caster(self.corners)
-        self._solid = _caster(self.corners[~self.emission.any(axis=1)[self.material]])
+        self._solid = _caster(self.corners[~glows[self.material]])
 
     def bounds(self) -> Float32:
         """(2, 3) lowest and highest corner of everything."""
         flat = self.corners.reshape(-1, 3)
         return np.stack([flat.min(axis=0), flat.max(axis=0)])
 
-    def cast(self, origin: Float32, direction: Float32) -> Hits:
+    def cast(self, origin: Floats, direction: Float32) -> Hits:
         """(N, 3) origins and directions to what they hit first."""
-        answer = self._seen.cast_rays(o3c.Tensor(np.concatenate([origin, direction], axis=1).astype(np.float32)))
+        rays = _tensor(np.concatenate([origin, direction], axis=1).astype(np.float32))
+        answer = self._seen.cast_rays(rays, nthreads=get_num_threads())
         t = answer["t_hit"].numpy()
         ray = np.flatnonzero(np.isfinite(t))
         tri = answer["primitive_ids"].numpy()[ray].astype(np.int64)
         bary = answer["primitive_uvs"].numpy()[ray]
-        w = np.stack([1 - bary.sum(axis=1), bary[:, 0], bary[:, 1]], axis=1)
-        d = direction[ray]
-        normal = np.einsum("hc,hcd->hd", w, self.normals[tri])
-        normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)
-        normal *= np.where(np.einsum("hd,hd->h", normal, d) > 0, -1, 1)[:, None]
-        uv = np.einsum("hc,hcd->hd", w, self.uv[tri])
-        pos = origin[ray] + d * t[ray, None]
-        return Hits(ray, t[ray], pos, normal.astype(np.float32), tri, uv.astype(np.float32))
+        t = t[ray]
+        pos, normal, uv = _surface_at(np.ascontiguousarray(origin), direction, ray, t, tri, bary, self.normals, self.uv)
+        return Hits(ray, t, pos, normal, tri, uv)
 
-    def blocked(self, origin: Float32, direction: Float32) -> NDArray[np.bool_]:
+    def blocked(self, origin: Floats, direction: Floats) -> NDArray[np.bool_]:
         """(N,) whether anything solid lies between origin and origin + direction."""
-        rays = o3c.Tensor(np.concatenate([origin, direction], axis=1).astype(np.float32))
-        return self._solid.test_occlusions(rays, tnear=0.0, tfar=0.999).numpy()
+        rays = _tensor(np.concatenate([origin, direction], axis=1).astype(np.float32))
+        return self._solid.test_occlusions(rays, tnear=0.0, tfar=0.999, nthreads=get_num_threads()).numpy()
 
-    def first_mean_albedo(self, origin: Float32, direction: Float32) -> tuple[Hits, Float32]:
+    def first_mean_albedo(self, origin: Floats, direction: Float32) -> tuple[Hits, Float32]:
         """As ``cast``, with the (H, 3) average reflectance of what was hit: enough for bounced light."""
         hits = self.cast(origin, direction)
         return hits, self.mean_albedo[self.material[hits.triangle]]
@@ -125,8 +123,12 @@ class RoomScene:
 def _caster(corners: Float32) -> o3d.t.geometry.RaycastingScene:
     caster = o3d.t.geometry.RaycastingScene()
     faces = np.arange(3 * len(corners), dtype=np.uint32).reshape(-1, 3)
-    caster.add_triangles(o3c.Tensor(np.ascontiguousarray(corners.reshape(-1, 3))), o3c.Tensor(faces))
+    caster.add_triangles(_tensor(np.ascontiguousarray(corners.reshape(-1, 3))), _tensor(faces))
     return caster
+
+
+def _tensor(a: NDArray[Any]) -> o3c.Tensor:
+    return o3c.Tensor(a)  # pyright: ignore[reportCallIssue, reportArgumentType] - its stubs do not know arrays
 
 
 def _packed(materials: tuple[Material, ...]) -> tuple[Float32, NDArray[np.int64]]:
@@ -138,6 +140,40 @@ def _packed(materials: tuple[Material, ...]) -> tuple[Float32, NDArray[np.int64]
         sizes.append((first, *texels.shape[:2]))
         first += len(parts[-1])
     return np.concatenate(parts).astype(np.float32), np.array(sizes, np.int64)
+
+
+@njit(parallel=True, nogil=True, cache=True)
+def _surface_at(
+    origin: Float32,
+    direction: Float32,
+    ray: NDArray[np.int64],
+    t: Float32,
+    triangle: NDArray[np.int64],
+    bary: Float32,
+    normals: Float32,
+    uvs: Float32,
+) -> tuple[Float32, Float32, Float32]:
+    """(H, 3) points, (H, 3) unit normals towards the origins and (H, 2) texture coordinates of H hits."""
+    pos, normal, uv = np.empty((len(ray), 3), np.float32), np.empty((len(ray), 3), np.float32), np.empty_like(bary)
+    for i in prange(len(ray)):
+        r, k = ray[i], triangle[i]
+        b, c = bary[i, 0], bary[i, 1]
+        a = np.float32(1) - b - c
+        length, along = np.float32(0), np.float32(0)
+        for d in range(3):
+            pos[i, d] = origin[r, d] + t[i] * direction[r, d]
+            n = a * normals[k, 0, d] + b * normals[k, 1, d] + c * normals[k, 2, d]
+            normal[i, d] = n
+            length += n * n
+            along += n * direction[r, d]
+        scale = np.float32(1) / max(np.sqrt(length), np.float32(1e-9))
+        if along > 0:
+            scale = -scale
+        for d in range(3):
+            normal[i, d] *= scale
+        for d in range(2):
+            uv[i, d] = a * uvs[k, 0, d] + b * uvs[k, 1, d] + c * uvs[k, 2, d]
+    return pos, normal, uv
 
 
 @njit(parallel=True, nogil=True, cache=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from engine.training.rooms.mesh import Float32, Material, Mesh, flat_mesh, merged, to_linear
+from engine.training.rooms.mesh import Float32, Floats, Material, Mesh, flat_mesh, merged, to_linear
 
 
 def paint(name: str, r: float, g: float, b: float) -> Material:
@@ -83,7 +83,7 @@ def curtain(corner: ArrayLike, along: ArrayLike, height: float, folds: int, dept
     return _grid_mesh(c + line[None] + rows, np.broadcast_to(n.astype(np.float32), (2, *n.shape)), material)
 
 
-def _grid_mesh(pos: Float32, normal: Float32, material: Material) -> Mesh:
+def _grid_mesh(pos: Floats, normal: Float32, material: Material) -> Mesh:
     """(R, C, 3) grid points and normals to a mesh, uv along the grid."""
     r, c = pos.shape[:2]
     v, u = np.meshgrid(np.linspace(0, 1, r), np.linspace(0, 1, c), indexing="ij")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -93,3 +94,69 @@ def two_cameras() -> list[Camera]:
         look_at([3 * np.cos(a), 3 * np.sin(a), 2], [0, 0, 0.4], [0, 0, 1], fov_y=50, width=96, height=72)
         for a in angles
     ]
+
+
+CUBE = """\
+v 0 0 0
+v 1 0 0
+v 1 1 0
+v 0 1 0
+v 0 0 1
+v 1 0 1
+v 1 1 1
+v 0 1 1
+f 1 4 3 2
+f 5 6 7 8
+f 1 2 6 5
+f 2 3 7 6
+f 3 4 8 7
+f 4 1 5 8
+"""
+
+
+@pytest.fixture(scope="session")
+def make_boxes() -> Callable[[Path], Path]:
+    """Makes a catalogue of 90 boxes and tables of many sizes in a folder, and returns where."""
+
+    def make(folder: Path) -> Path:
+        made = folder / "boxes"
+        made.mkdir()
+        (made / "cube.obj").write_text(CUBE)
+        rng = np.random.default_rng(0)
+        rows = []
+        for n in range(90):
+            side, high = (rng.uniform(50, 90), rng.uniform(40, 120)) if n % 2 else (rng.uniform(14, 40), 20.0)
+            row = {"id": f"maker#box{n}", "name": f"Box {n}", "class": "table" if n % 6 == 1 else "box"}
+            row |= {"width_cm": side, "depth_cm": side * 0.8, "height_cm": high}
+            rows.append(row | {"creator": "nobody", "licence": "CC0", "obj": "cube.obj"})
+        (made / "catalog.json").write_text(json.dumps(rows))
+        return made
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_photos() -> Callable[[Path], Path]:
+    """Makes two small photos in a folder, and returns where."""
+
+    def make(folder: Path) -> Path:
+        made = folder / "photos"
+        made.mkdir()
+        rng = np.random.default_rng(0)
+        for n in range(2):
+            Image.fromarray(rng.integers(0, 256, (40, 60, 3), dtype=np.uint8)).save(made / f"{n}.png")
+        return made
+
+    return make
+
+
+@pytest.fixture
+def boxes_dir(tmp_path: Path, make_boxes: Callable[[Path], Path]) -> Path:
+    """A catalogue of 90 boxes and tables."""
+    return make_boxes(tmp_path)
+
+
+@pytest.fixture
+def photos_dir(tmp_path: Path, make_photos: Callable[[Path], Path]) -> Path:
+    """A folder of two photos."""
+    return make_photos(tmp_path)
