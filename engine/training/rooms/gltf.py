@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import trimesh
 from PIL import Image
 
 from engine.training.rooms.mesh import Float32, Material, Mesh, to_linear
@@ -45,6 +44,8 @@ def read_gltf(path: Path) -> Mesh:
     Raises:
         ValueError: not a glTF file with at least one face, or numbers out of range.
     """
+    import trimesh  # takes 1.6 s, and only some catalogues need it
+
     try:
         loaded = trimesh.load_mesh(path, process=False)
     except Exception as e:  # parsers raise anything at all on damaged files

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import open3d as o3d
-import open3d.core as o3c
 from numba import get_num_threads, njit, prange
 from numpy.typing import NDArray
 
 from engine.training.rooms.mesh import Float32, Floats, Int32, Material, Mesh, merged
+
+if TYPE_CHECKING:
+    import open3d as o3d
+    import open3d.core as o3c
 
 NOTHING = 0
 """Object id where no object is."""
@@ -121,6 +123,8 @@ class RoomScene:
 
 
 def _caster(corners: Float32) -> o3d.t.geometry.RaycastingScene:
+    import open3d as o3d  # takes 1.6 s, and who reads rooms needs no rays
+
     caster = o3d.t.geometry.RaycastingScene()
     faces = np.arange(3 * len(corners), dtype=np.uint32).reshape(-1, 3)
     caster.add_triangles(_tensor(np.ascontiguousarray(corners.reshape(-1, 3))), _tensor(faces))
@@ -128,6 +132,8 @@ def _caster(corners: Float32) -> o3d.t.geometry.RaycastingScene:
 
 
 def _tensor(a: NDArray[Any]) -> o3c.Tensor:
+    import open3d.core as o3c
+
     return o3c.Tensor(a)  # pyright: ignore[reportCallIssue, reportArgumentType] - its stubs do not know arrays
 
 
