@@ -15,6 +15,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
 import cv2
@@ -27,6 +28,8 @@ from engine.api.errors import QueryError
 from engine.api.jobs import Job, Progress
 from engine.api.scene import UInt8
 from engine.encoders import load_encoder
+from engine.keypoints.detect import RADIUS_PX
+from engine.keypoints.network import KeypointDetector, load_keypoints
 from engine.metrics.correspondence import LONG_SIDE, NAMES, PAIRS
 from engine.metrics.descriptors import Keypoints
 from engine.metrics.truth import DepthView, depth_views, reproject, view_pairs
@@ -145,6 +148,20 @@ def described(encoder: ImageEncoder, where: Callable[[UInt8], Float64]) -> Detec
     return detect
 
 
+def our_keypoints(detector: KeypointDetector, encoder: ImageEncoder | None, count: int, radius: int) -> Detector:
+    """Our keypoints with local descriptors, joined to an encoder's where there is one."""
+
+    def detect(rgb: UInt8) -> Keypoints:
+        found = detector.detect(rgb, count, radius)
+        descriptor = found.local
+        if encoder is not None:
+            features = sample_many(encoder.encode(rgb), found.rel).astype(np.float32)
+            descriptor = detector.joined(features, found.local)
+        return Keypoints(found.rel * [rgb.shape[1], rgb.shape[0]], descriptor)
+
+    return detect
+
+
 def bench_keypoints(
     capture: Capture,
     grid: RadianceGrid | None = None,
@@ -154,6 +171,7 @@ def bench_keypoints(
     count: int = COUNT,
     device: str = "auto",
     encoders: Sequence[str] = ("default", "raw"),
+    weights: Path | None = None,
 ) -> Job[list[KeypointRow]]:
     """Measure random points, SIFT, XFeat where it is installed, and our keypoints with our descriptors.
 
@@ -164,7 +182,8 @@ def bench_keypoints(
         pairs: how many.
         count: keypoints of every method in every view.
         device: for the networks.
-        encoders: names for ``load_encoder``; the first describes the random points too.
+        encoders: names for ``load_encoder``; the first describes random points and SIFT's too.
+        weights: of the keypoint head, if not those shipped.
 
     Raises:
         QueryError: no geometry to tell the truth by, or no two views share enough of it.
@@ -180,24 +199,38 @@ def bench_keypoints(
             expected="views turned by 5 to 60 degrees that show 30 % of the same surface",
         )
     rows: list[KeypointRow] = []
-    for name, detect in methods(count, seed, device, encoders).items():
+    for name, detect in methods(count, seed, device, encoders, weights).items():
         tally, found = yield from tally_pairs(capture, views, chosen, detect, name)
         rows.append(_row(capture.name, name, tally, found, len(chosen), truth))
     return rows
 
 
-def methods(count: int, seed: int, device: str, encoders: Sequence[str]) -> dict[str, Detector]:
-    """Every method that can be measured here, by its name in the table."""
-    loaded = [load_encoder(name, resolve_device(device)) for name in encoders]
+def methods(
+    count: int, seed: int, device: str, encoders: Sequence[str], weights: Path | None = None, radius: int = RADIUS_PX
+) -> dict[str, Detector]:
+    """Every method that can be measured here, by its name in the table: keypoints, then their descriptor."""
+    where = resolve_device(device)
+    loaded = {NAMES.get(name, name): load_encoder(name, where) for name in encoders}
+    first, encoder = next(iter(loaded.items()), ("", None))
     out: dict[str, Detector] = {}
-    if loaded:
-        shown = NAMES.get(loaded[0].name, loaded[0].name)
-        out[f"random, {shown}"] = described(loaded[0], lambda rgb: random_keypoints(rgb, count, seed))
-        out[f"sift, {shown}"] = described(loaded[0], lambda rgb: sift_keypoints(rgb, count).pos_px)
-    out["sift"] = lambda rgb: sift_keypoints(rgb, count)
+    if encoder is not None:
+        out[f"random, {first}"] = described(encoder, lambda rgb: random_keypoints(rgb, count, seed))
+    out["sift, sift"] = lambda rgb: sift_keypoints(rgb, count)
+    if encoder is not None:
+        out[f"sift, {first}"] = described(encoder, lambda rgb: sift_keypoints(rgb, count).pos_px)
     xfeat = xfeat_detector(count)
     if xfeat is not None:
-        out["xfeat"] = xfeat
+        out["xfeat, xfeat"] = xfeat
+    detector = load_keypoints(where, weights)
+
+    def ours(rgb: UInt8) -> Float64:
+        return detector.detect(rgb, count, radius).rel * [rgb.shape[1], rgb.shape[0]]
+
+    for name, e in loaded.items():
+        out[f"ours, {name}"] = described(e, ours)
+    out["ours, local"] = our_keypoints(detector, None, count, radius)
+    if encoder is not None:
+        out[f"ours, {first} + local"] = our_keypoints(detector, encoder, count, radius)
     return out
 
 
