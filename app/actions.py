@@ -24,6 +24,10 @@ class Target(Protocol):
     def toggle_theme(self) -> None: ...
     def toggle_fullscreen(self) -> None: ...
     def toggle_panels(self) -> None: ...
+    def toggle_training(self) -> None: ...
+    def start_training(self) -> None: ...
+    def save_weights_dialog(self) -> None: ...
+    def load_weights_dialog(self) -> None: ...
     def close(self) -> bool: ...
 
 
@@ -126,8 +130,25 @@ ACTIONS: tuple[Action, ...] = (
     Action("refit", "Fit again from scratch", "Engine", lambda t: t.controller.fit(refit=True)),
     Action("encode", "Encode photos", "Engine", lambda t: t.controller.encode(), "", "encode",
            "Compute dense features of all photos"),
-    Action("cancel_jobs", "Cancel all jobs", "Engine", lambda t: t.controller.cancel_all(), "Ctrl+.", "cancel",
+    Action("training", "Training panel", "Engine", lambda t: t.toggle_training(), "F8", "training",
+           "Train the features on this capture and watch: bring the panel to the front, or hide it", toolbar=True,
            group=1),
+    Action("train", "Train on this capture", "Engine", lambda t: t.start_training(), "F5", "",
+           "Train the 2D and the 3D encoder together on the open capture", group=1),
+    Action("train_pause", "Pause training", "Engine", lambda t: t.controller.training.toggle_pause(), "F6", "pause",
+           "Let the training rest, or go on", True, group=1),
+    Action("train_stop", "Stop training", "Engine", lambda t: t.controller.training.stop(), "Shift+F5", "cancel",
+           "End the training; what it has reached is kept", group=1),
+    Action("use_weights", "Use trained weights", "Engine", lambda t: t.controller.training.use_weights(), "", "",
+           "Encode all photos with what was trained on this capture", group=2),
+    Action("save_weights", "Save trained weights…", "Engine", lambda t: t.save_weights_dialog(), "Ctrl+Shift+S", "",
+           "Copy the weights of this capture's training into a folder", group=2),
+    Action("load_weights", "Load trained weights…", "Engine", lambda t: t.load_weights_dialog(), "", "",
+           "Encode all photos with weights from a folder", group=2),
+    Action("built_in_weights", "Back to built-in weights", "Engine", lambda t: t.controller.training.use_built_in(),
+           "", "", "Encode all photos with the weights that come along", group=2),
+    Action("cancel_jobs", "Cancel all jobs", "Engine", lambda t: t.controller.cancel_all(), "Ctrl+.", "cancel",
+           group=3),
 
     Action("clear", "Clear match", "Help", lambda t: t.controller.escape(), "Esc", "", "One step back"),
     Action("shortcuts", "Keyboard and mouse", "Help", lambda t: t.toggle_shortcuts(), "F1", "shortcuts",

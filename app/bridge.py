@@ -21,6 +21,7 @@ from engine.api.messages import (
     OpenCapture,
     Reply,
     Request,
+    TrainingPreview,
     VolumeUpdated,
 )
 
@@ -87,7 +88,7 @@ class Bridge(QObject):
         with self._lock:
             if self._closed:
                 return
-            if isinstance(reply, (VolumeUpdated, JobProgress)):
+            if isinstance(reply, (VolumeUpdated, JobProgress, TrainingPreview)):
                 stale = next((r for r in self._mailbox if type(r) is type(reply) and r.id == reply.id), None)
                 if stale is not None:
                     self._mailbox.remove(stale)

@@ -11,6 +11,7 @@ from app.photo_loader import PHOTO_SIDE, PhotoLoader
 from app.ports import Outbox, View
 from app.resolve import resolve
 from app.state import Answer, AppState, Banner, Colouring, PanelMode, Query, Store, fresh, with_item, with_job
+from app.training import TrainingDesk
 from app.view_state import ViewState
 from engine.api.messages import (
     CancelJob,
@@ -72,6 +73,8 @@ class Controller:
         self._shown: ViewState | None = None
         self._loader = PhotoLoader(outbox.send)
         self._open_id = 0
+        self._encoding = (0, state.encoder)  # the last request to encode, and the encoder before it
+        self.training = TrainingDesk(self.store, outbox.send, self.encode)
         self.store.listen(lambda _old, _new: self._refresh())
 
     @property
@@ -113,8 +116,10 @@ class Controller:
 
     def encode(self, encoder: str | None = None) -> None:
         name = encoder or self.state.encoder
+        request = EncodeViews(encoder=name)
+        self._encoding = (request.id, self.state.encoder)
         self.store.update(encoder=name)
-        self._start(EncodeViews(encoder=name))
+        self._start(request)
 
     def cancel(self, job_id: int) -> None:
         if any(j.id == job_id and j.live for j in self.state.jobs):
@@ -226,7 +231,7 @@ class Controller:
         self.set_layer(name, visible=not self.state.layers[name].visible)
 
     def set_colouring(self, colouring: Colouring) -> None:
-        self.store.update(colouring=colouring)
+        self.store.update(colouring=colouring, colouring_chosen=True)
 
     def set_mode(self, mode: PanelMode) -> None:
         self.store.update(panel_mode=mode)
@@ -243,6 +248,8 @@ class Controller:
 
     def receive(self, reply: Reply) -> None:
         """One reply of the engine, on the GUI thread."""
+        if self.training.receive(reply):
+            return
         match reply:
             case EngineReady():
                 self.store.update(device=reply.device, encoders=reply.encoders)
@@ -294,7 +301,8 @@ class Controller:
             first, *others = scene.warnings
             more = f" (and {len(others)} more)" if others else ""
             banner = Banner(first + more, "\n".join(scene.warnings), error=False)
-        self.store.update(**{**fresh(), "scene": scene, "banner": banner})
+        colouring = self.state.colouring if self.state.colouring_chosen else "colour"
+        self.store.update(**{**fresh(), "scene": scene, "banner": banner, "colouring": colouring})
         if self._on_opened is not None:
             self._on_opened(scene.path)
         if self.auto and scene.views:
@@ -333,6 +341,11 @@ class Controller:
             return
         if reply.id == self._open_id:
             self.store.update(opening=None)
+            for job in s.jobs:  # the engine stopped them when it was asked to open another capture
+                if job.live:
+                    self.receive(JobCancelled(id=job.id, title=job.title))
+        if reply.id == self._encoding[0]:
+            self.store.update(encoder=self._encoding[1])
         if s.query is not None and reply.id == s.query.id:
             self.store.update(query=None, pinned=None)
         if any(j.id == reply.id for j in s.jobs):

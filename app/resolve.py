@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 
 from app.state import Answer, AppState, Colouring, Layer, Query, Sort
+from app.training_state import BUILT_IN, TRAINED, encoder_title
 from app.view_state import (
     ActionsView,
     CanvasView,
@@ -21,11 +22,12 @@ from app.view_state import (
     PhotoView,
     SingleView,
     StatusView,
+    TrainingView,
     ViewState,
     VolumeView,
 )
 from engine.api.camera import Camera
-from engine.api.messages import PixelSource, ViewMatch
+from engine.api.messages import FitGrid, PixelSource, ViewMatch
 
 
 def active_answer(state: AppState) -> Answer | None:
@@ -79,11 +81,12 @@ def resolve(state: AppState) -> ViewState:
             state.cutaway,
         ),
         jobs=state.jobs,
+        training=_training(state),
         banner=state.banner,
         status=_status(state),
         actions=_actions(state, colouring),
         recent=state.recent,
-        encoders=(state.encoders if state.scene is not None else (), state.encoder),
+        encoders=_encoders(state),
         theme=state.theme,
     )
 
@@ -227,11 +230,68 @@ def _status(state: AppState) -> StatusView:
     quality = "" if state.psnr is None else f"{state.psnr:.1f} dB held out"
     voxels = "" if state.volume is None else f"{len(state.volume.index):,} voxels"
     device = "loading engine…" if state.device is None else state.device
-    return StatusView(capture, quality, voxels, device, _opening(state) or state.notice)
+    encoder = "" if state.scene is None or state.encoder == BUILT_IN else f"features: {_encoder(state)}"
+    return StatusView(capture, quality, voxels, encoder, device, _opening(state) or state.notice)
+
+
+def _encoders(state: AppState) -> tuple[tuple[str, ...], str]:
+    """Those that can be chosen, with the one in use among them, and the one in use."""
+    if state.scene is None:
+        return (), state.encoder
+    own = () if state.encoder in state.encoders else (state.encoder,)
+    return (*state.encoders, *own), state.encoder
+
+
+def _encoder(state: AppState) -> str:
+    return encoder_title(state.encoder, None if state.weights is None else state.weights.folder)
+
+
+def obstacle(state: AppState) -> str:
+    """What stands in the way of a training, as an instruction; "" when nothing does."""
+    if state.scene is None:
+        return "Open a capture first."
+    if not state.scene.views:
+        return "This capture has no photos to learn from."
+    if any(j.live and j.title == FitGrid.title for j in state.jobs):
+        return "Wait until the scene is fitted."
+    if state.volume is None:
+        return "Fit the scene first."
+    return ""
+
+
+def _training(state: AppState) -> TrainingView:
+    t = state.training
+    names = {} if state.scene is None else {v.index: v.name for v in state.scene.views}
+    shown = None if state.voxel_features is None else state.voxel_features.encoder
+    return TrainingView(
+        obstacle=obstacle(state),
+        training=t,
+        job=None if t is None else next((j for j in state.jobs if j.id == t.job_id), None),
+        steps=state.train_steps,
+        afresh=state.train_afresh,
+        enabled=_training_actions(state),
+        encoder=_encoder(state),
+        foreign=state.encoder != BUILT_IN or shown not in (None, BUILT_IN),
+        photo="" if t is None or t.preview is None else names.get(t.preview.view, ""),
+    )
+
+
+def _training_actions(state: AppState) -> frozenset[str]:
+    t = state.training
+    if t is not None and t.live:
+        return frozenset({"train_pause", "train_stop"})
+    enabled: set[str] = set() if obstacle(state) else {"train"}
+    if state.scene is not None and state.scene.views:
+        enabled |= {"load_weights", "built_in_weights"}
+        if state.weights is not None:
+            used = state.weights_used and state.encoder == TRAINED + state.weights.folder
+            enabled |= {"save_weights"} if used else {"save_weights", "use_weights"}
+    return frozenset(enabled)
 
 
 def _actions(state: AppState, colouring: Colouring) -> ActionsView:
-    enabled = {"open", "open_file", "open_demo", "theme", "shortcuts", "quit", "fullscreen", "panels"}
+    enabled = {"open", "open_file", "open_demo", "theme", "shortcuts", "quit", "fullscreen", "panels", "training"}
+    enabled |= _training_actions(state)
     checked: set[str] = set()
     if state.scene is not None:
         enabled |= {"home", "top", "front", "side", "fly", "cutaway", "screenshot", "points", "grid", "close_capture"}
@@ -252,6 +312,7 @@ def _actions(state: AppState, colouring: Colouring) -> ActionsView:
     checked |= {colouring, f"mode_{state.panel_mode}"}
     for name, on in (
         ("fly", state.fly), ("cutaway", state.cutaway), ("single", state.single),
+        ("train_pause", state.training is not None and state.training.paused),
         ("look_through", state.through is not None), ("sort", state.sort == "score"),
     ):  # fmt: skip
         if on:

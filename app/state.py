@@ -7,7 +7,16 @@ from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import Any, Literal
 
-from engine.api.messages import MatchReply, PhotoLoaded, PixelSource, PointSource, ViewFeatures, VoxelFeatures
+from app.training_state import Training
+from engine.api.messages import (
+    MatchReply,
+    PhotoLoaded,
+    PixelSource,
+    PointSource,
+    TrainedWeights,
+    ViewFeatures,
+    VoxelFeatures,
+)
 from engine.api.scene import SceneInfo, Volume
 
 Colouring = Literal["colour", "features", "spread"]
@@ -108,6 +117,11 @@ class AppState:
     preview: Answer | None = None
 
     jobs: tuple[Job, ...] = ()
+    training: Training | None = None
+    weights: TrainedWeights | None = None
+    weights_used: bool = False  # ``encoder`` is of ``weights``, not of older ones in the same folder
+    train_steps: int = 300
+    train_afresh: bool = True
     banner: Banner | None = None
     notice: str = ""
 
@@ -117,6 +131,7 @@ class AppState:
         )
     )
     colouring: Colouring = "colour"
+    colouring_chosen: bool = False  # by the user, rather than by a training
     threshold: float = 0.4
     cutaway: bool = True
     fly: bool = False
@@ -193,6 +208,7 @@ def with_job(jobs: tuple[Job, ...], job_id: int, **changes: Any) -> tuple[Job, .
 def fresh() -> dict[str, Any]:
     """Fields that belong to one capture, as they are before anything is known of it."""
     blank = AppState()
-    kept = {"device", "encoders", "encoder", "layers", "colouring", "threshold", "cutaway", "fly"}
+    kept = {"device", "encoders", "encoder", "layers", "colouring", "colouring_chosen", "threshold", "cutaway", "fly"}
+    kept |= {"train_steps", "train_afresh"}
     kept |= {"panel_mode", "sort", "theme", "recent"}
     return {f.name: getattr(blank, f.name) for f in fields(blank) if f.name not in kept}

@@ -25,6 +25,7 @@ class Theme:
     text: str
     muted: str
     accent: str
+    warm: str
     on_accent: str
     good: str
     bad: str
@@ -34,13 +35,13 @@ class Theme:
 
 DARK = Theme(
     name="dark", window="#14161b", panel="#1a1d24", raised="#242832", field="#101217", line="#2c313c", text="#e4e8ef",
-    muted="#98a2b5", accent="#4cc2ff", on_accent="#06222f", good="#7ee787", bad="#ff7b72", bad_ground="#3a1d20",
-    note_ground="#1e2b38",
+    muted="#98a2b5", accent="#4cc2ff", warm="#ffb35c", on_accent="#06222f", good="#7ee787", bad="#ff7b72",
+    bad_ground="#3a1d20", note_ground="#1e2b38",
 )  # fmt: skip
 LIGHT = Theme(
     name="light", window="#e9ecf1", panel="#f5f6f9", raised="#ffffff", field="#ffffff", line="#d3d8e2", text="#1b2130",
-    muted="#5d6779", accent="#0a6fd6", on_accent="#ffffff", good="#1a7f37", bad="#b3261e", bad_ground="#fbe3e1",
-    note_ground="#dfecfa",
+    muted="#5d6779", accent="#0a6fd6", warm="#b65400", on_accent="#ffffff", good="#1a7f37", bad="#b3261e",
+    bad_ground="#fbe3e1", note_ground="#dfecfa",
 )  # fmt: skip
 THEMES: dict[ThemeName, Theme] = {"dark": DARK, "light": LIGHT}
 
@@ -102,6 +103,7 @@ QDockWidget::title {{ background: {t.panel}; padding: 8px {PAD}px 6px {PAD}px; t
 QLabel#muted {{ color: {t.muted}; }}
 QLabel#heading {{ color: {t.muted}; font-weight: 600; }}
 QLabel#title {{ color: {t.text}; font-size: 21pt; font-weight: 300; }}
+QLabel#bad {{ color: {t.bad}; }}
 QLabel#value {{ color: {t.text}; }}
 QPushButton {{ background: {t.raised}; color: {t.text}; border: 1px solid {t.line}; border-radius: {RADIUS}px;
     padding: 6px 14px; }}
@@ -146,5 +148,10 @@ QFrame#sheet {{ background: {t.raised}; border: 1px solid {t.line}; border-radiu
 QFrame#rule {{ background: {t.line}; max-height: 1px; min-height: 1px; border: none; }}
 QLabel#key {{ background: {t.field}; color: {t.text}; border: 1px solid {t.line}; border-radius: 4px;
     padding: 1px 6px; }}
+QMainWindow > QTabBar {{ qproperty-drawBase: 0; }}
+QMainWindow > QTabBar::tab {{ background: {t.window}; color: {t.muted}; border: none; padding: 6px 12px; }}
+QMainWindow > QTabBar::tab:selected {{ background: {t.panel}; color: {t.text};
+    border-bottom: 2px solid {t.accent}; }}
+QMainWindow > QTabBar::tab:hover {{ color: {t.text}; }}
 QComboBox {{ background: {t.raised}; border: 1px solid {t.line}; border-radius: {RADIUS}px; padding: 3px 8px; }}
 """

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from app.state import Answer, Banner, Colouring, Job, Layer, PanelMode, Sort, ThemeName
+from app.training_state import Training
 from engine.api.camera import Camera
 from engine.api.messages import PhotoLoaded, ViewFeatures, ViewMatch, VoxelFeatures
 from engine.api.scene import SceneInfo, ViewInfo, Volume
@@ -148,6 +149,7 @@ class StatusView:
     capture: str
     quality: str
     voxels: str
+    encoder: str
     device: str
     message: str
 
@@ -170,6 +172,32 @@ class LayersView:
 
 
 @dataclass(frozen=True)
+class TrainingView:
+    """The training panel.
+
+    Attributes:
+        obstacle: what stands in the way of starting one, as an instruction; "" when nothing does.
+        training: the one that runs or ran last on this capture.
+        job: its line among the jobs, for rate and time left.
+        steps, afresh: what the next one is started with.
+        enabled: names of the training's actions that can be done now.
+        encoder: whose features are in use, in words.
+        foreign: these are not the built-in weights', or the scene still shows those of a training.
+        photo: name of the preview's photo.
+    """
+
+    obstacle: str
+    training: Training | None
+    job: Job | None
+    steps: int
+    afresh: bool
+    enabled: frozenset[str]
+    encoder: str
+    foreign: bool
+    photo: str
+
+
+@dataclass(frozen=True)
 class ViewState:
     title: str
     empty: bool
@@ -179,6 +207,7 @@ class ViewState:
     matches: MatchTable
     layers: LayersView
     jobs: tuple[Job, ...]
+    training: TrainingView
     banner: Banner | None
     status: StatusView
     actions: ActionsView

@@ -11,11 +11,9 @@ from PySide6.QtCore import QByteArray, Qt, QTimer
 from PySide6.QtGui import QAction, QCloseEvent, QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import (
     QApplication,
-    QDockWidget,
     QFileDialog,
     QMainWindow,
     QMenu,
-    QScrollArea,
     QStackedWidget,
     QVBoxLayout,
     QWidget,
@@ -27,6 +25,7 @@ from app.bridge import Bridge
 from app.canvas.home import NamedView
 from app.canvas.scene_canvas import SceneCanvas
 from app.controller import Controller
+from app.docks import bring_to_front, build_docks, grow, in_front
 from app.menus import build_bars
 from app.panels.banner import BannerBar
 from app.panels.empty import EmptyPage
@@ -36,13 +35,16 @@ from app.panels.layers import LayersPanel
 from app.panels.matches import MatchesPanel
 from app.panels.shortcuts import ShortcutSheet
 from app.panels.status import StatusLabels
+from app.panels.training import TrainingPanel
 from app.settings import LAYOUT_VERSION, Settings
 from app.state import AppState, Colouring, PanelMode
 from app.throttle import Throttle
+from app.training_state import encoder_title
 from app.view_state import ActionsView, ViewState
 from engine.api.client import EngineClient
 
 Pos = tuple[float, float, float]
+TRAINING_HEIGHT = 520  # of its dock, so that pictures and curves are seen at once
 
 
 def demo_path() -> Path:
@@ -63,7 +65,7 @@ class Window(QMainWindow):
         super().__init__()
         self._settings = settings
         self._path = path
-        self._started = False
+        self._started = self._grown = False
         self.bridge = Bridge(engine, self)
         self.canvas = SceneCanvas(self)
         # the canvas is shown while the capture opens, so that its shaders are compiled meanwhile
@@ -108,30 +110,11 @@ class Window(QMainWindow):
         self.jobs = JobsPanel()
         self.images = ImagesPanel()
         self.matches = MatchesPanel()
-        left, right = Qt.DockWidgetArea.LeftDockWidgetArea, Qt.DockWidgetArea.RightDockWidgetArea
-        scroll = QScrollArea()
-        scroll.setWidget(self.jobs)
-        scroll.setWidgetResizable(True)
-        self.docks = {
-            "layers": self._dock("layers", "Layers", self.layers, left),
-            "jobs": self._dock("jobs", "Jobs", scroll, left),
-            "images": self._dock("images", "Photos", self.images, right),
-            "matches": self._dock("matches", "Matches", self.matches, right),
-        }
-        self.resizeDocks([self.docks["layers"], self.docks["images"]], [290, 400], Qt.Orientation.Horizontal)
-        self.resizeDocks([self.docks["images"], self.docks["matches"]], [600, 240], Qt.Orientation.Vertical)
-        self.resizeDocks([self.docks["layers"], self.docks["jobs"]], [430, 330], Qt.Orientation.Vertical)
-        self.status = StatusLabels(self.statusBar())
-
-    def _dock(self, name: str, title: str, widget: QWidget, area: Qt.DockWidgetArea) -> QDockWidget:
-        dock = QDockWidget(title)
-        dock.setObjectName(name)
-        dock.setWidget(widget)
-        dock.setFeatures(
-            QDockWidget.DockWidgetFeature.DockWidgetMovable | QDockWidget.DockWidgetFeature.DockWidgetClosable
+        self.training = TrainingPanel()
+        self.docks = build_docks(
+            self, layers=self.layers, jobs=self.jobs, training=self.training, images=self.images, matches=self.matches
         )
-        self.addDockWidget(area, dock)
-        return dock
+        self.status = StatusLabels(self.statusBar())
 
     def _wire(self) -> None:
         c, canvas = self.controller, self.canvas
@@ -158,6 +141,9 @@ class Window(QMainWindow):
         self.layers.threshold_moved.connect(self._set_threshold)
         self.layers.cutaway_toggled.connect(lambda: self._trigger("cutaway"))
         self.jobs.cancelled.connect(c.cancel)
+        self.training.asked.connect(self._trigger)
+        self.training.steps_chosen.connect(self._set_steps)
+        self.training.afresh_chosen.connect(self._set_afresh)
         self.matches.view_chosen.connect(c.select)
         self.matches.view_opened.connect(c.look_through)
         self.banner.dismissed.connect(lambda: c.set(banner=None))
@@ -207,6 +193,8 @@ class Window(QMainWindow):
                 self.layers.show_layers(part)
             case "jobs":
                 self.jobs.show_jobs(part)
+            case "training":
+                self.training.show_training(part)
             case "banner":
                 self.banner.show_banner(part)
             case "status":
@@ -239,7 +227,8 @@ class Window(QMainWindow):
         self._encoder_menu.clear()
         self._encoder_menu.setEnabled(bool(names))
         for name in names:
-            action = self._encoder_menu.addAction(name)
+            own = self.controller.state.weights
+            action = self._encoder_menu.addAction(encoder_title(name, None if own is None else own.folder))
             action.setCheckable(True)
             action.setChecked(name == current)
             action.triggered.connect(lambda _=False, n=name: self.controller.encode(n))
@@ -251,7 +240,7 @@ class Window(QMainWindow):
         for spec in ACTIONS:
             if spec.icon:
                 self.actions_by_id[spec.id].setIcon(icons.icon(spec.icon, t))
-        for panel in (self.images, self.layers, self.jobs, self.matches, self.banner):
+        for panel in (self.images, self.layers, self.jobs, self.training, self.matches, self.banner):
             panel.set_theme(t)
 
     # --- intents that need the window
@@ -303,6 +292,30 @@ class Window(QMainWindow):
         for dock in self.docks.values():
             dock.setVisible(show)
 
+    def toggle_training(self) -> None:
+        dock = self.docks["training"]
+        if in_front(dock):
+            dock.hide()
+        else:
+            bring_to_front(dock)
+
+    def start_training(self) -> None:
+        bring_to_front(self.docks["training"])
+        if not self._grown:  # once: afterwards it is as the user leaves it
+            self._grown = True
+            grow(self, self.docks["training"], self.docks["layers"], TRAINING_HEIGHT)
+        self.controller.training.start()
+
+    def save_weights_dialog(self) -> None:
+        folder = QFileDialog.getExistingDirectory(self, "Save the trained weights in")
+        if folder:
+            self.controller.training.save_weights(folder)
+
+    def load_weights_dialog(self) -> None:
+        folder = QFileDialog.getExistingDirectory(self, "Load trained weights from")
+        if folder:
+            self.controller.training.load_weights(folder)
+
     def _open_large(self, view: int) -> None:
         self.controller.select(view)
         self.controller.set_single(True)
@@ -324,6 +337,12 @@ class Window(QMainWindow):
 
     def _set_threshold(self, value: float) -> None:
         self.controller.set(threshold=value)
+
+    def _set_steps(self, steps: int) -> None:
+        self.controller.set(train_steps=steps)
+
+    def _set_afresh(self, on: bool) -> None:
+        self.controller.set(train_afresh=on)
 
     def _trigger(self, name: str) -> None:
         self.actions_by_id[name].trigger()

@@ -11,10 +11,11 @@ class StatusLabels:
     """Fills a window's status bar."""
 
     def __init__(self, bar: QStatusBar) -> None:
-        self._labels = {name: QLabel() for name in ("message", "capture", "quality", "voxels", "device")}
+        self._labels = {name: QLabel() for name in ("message", "capture", "quality", "voxels", "encoder", "device")}
         bar.setSizeGripEnabled(False)
         bar.addWidget(self._labels["message"], 1)
-        for name in ("capture", "quality", "voxels", "device"):
+        self._labels["encoder"].setToolTip("Whose features are in use")
+        for name in ("capture", "quality", "voxels", "encoder", "device"):
             bar.addPermanentWidget(self._labels[name])
 
     def show_status(self, s: StatusView) -> None:

@@ -19,11 +19,13 @@ from engine.api.messages import (
     HoverQuery,
     JobCancelled,
     JobFinished,
+    JobPaused,
     JobProgress,
     LoadPhoto,
     MatchQuery,
     MatchReply,
     OpenCapture,
+    PauseJob,
     PhotoLoaded,
     PixelSource,
     Reply,
@@ -202,7 +204,10 @@ class FakeEngine:
             case EncodeViews():
                 self._encode(request)
             case CancelJob():
-                self.reply(JobCancelled(id=request.job_id, title="Fitting radiance grid"))
+                title = next((r.title for r in self.requests if r.id == request.job_id), "")
+                self.reply(JobCancelled(id=request.job_id, title=title))
+            case PauseJob():
+                self.reply(JobPaused(id=request.id, job_id=request.job_id, paused=request.paused))
             case MatchQuery():
                 self.reply(self.match(request))
             case _:

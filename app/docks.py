@@ -1,0 +1,64 @@
+"""The panels around the canvas: where they dock at first, and bringing one to the front."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QDockWidget, QMainWindow, QScrollArea, QTabWidget, QWidget
+
+LEFT, RIGHT = Qt.DockWidgetArea.LeftDockWidgetArea, Qt.DockWidgetArea.RightDockWidgetArea
+DOWN, ACROSS = Qt.Orientation.Vertical, Qt.Orientation.Horizontal
+
+
+def build_docks(
+    window: QMainWindow, *, layers: QWidget, jobs: QWidget, training: QWidget, images: QWidget, matches: QWidget
+) -> dict[str, QDockWidget]:
+    """Dock the panels as they lie before the user moves them; training shares its place with jobs."""
+    window.setTabPosition(Qt.DockWidgetArea.AllDockWidgetAreas, QTabWidget.TabPosition.North)
+    docks = {
+        "layers": _dock(window, "layers", "Layers", _scrolled(layers), LEFT),
+        "jobs": _dock(window, "jobs", "Jobs", _scrolled(jobs), LEFT),
+        "training": _dock(window, "training", "Training", training, LEFT),
+        "images": _dock(window, "images", "Photos", images, RIGHT),
+        "matches": _dock(window, "matches", "Matches", matches, RIGHT),
+    }
+    window.tabifyDockWidget(docks["jobs"], docks["training"])
+    docks["jobs"].raise_()
+    window.resizeDocks([docks["layers"], docks["images"]], [290, 400], ACROSS)
+    window.resizeDocks([docks["images"], docks["matches"]], [600, 240], DOWN)
+    window.resizeDocks([docks["layers"], docks["jobs"]], [430, 330], DOWN)
+    return docks
+
+
+def in_front(dock: QDockWidget) -> bool:
+    """Whether the dock is open and not behind another tab."""
+    return dock.isVisible() and not dock.visibleRegion().isEmpty()
+
+
+def bring_to_front(dock: QDockWidget) -> None:
+    dock.show()
+    dock.raise_()
+
+
+def grow(window: QMainWindow, dock: QDockWidget, above: QDockWidget, height: int) -> None:
+    """Give a dock at least ``height``, at the cost of the one above it in the same area."""
+    spare = dock.height() + above.height()
+    if window.dockWidgetArea(dock) == window.dockWidgetArea(above) and dock.height() < height < spare:
+        window.resizeDocks([above, dock], [spare - height, height], DOWN)
+
+
+def _scrolled(widget: QWidget) -> QScrollArea:
+    area = QScrollArea()
+    area.setWidget(widget)
+    area.setWidgetResizable(True)
+    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+    return area
+
+
+def _dock(window: QMainWindow, name: str, title: str, widget: QWidget, area: Qt.DockWidgetArea) -> QDockWidget:
+    dock = QDockWidget(title)
+    dock.setObjectName(name)
+    dock.setWidget(widget)
+    dock.setFeatures(QDockWidget.DockWidgetFeature.DockWidgetMovable | QDockWidget.DockWidgetFeature.DockWidgetClosable)
+    window.addDockWidget(area, dock)
+    return dock
