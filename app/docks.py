@@ -40,9 +40,10 @@ def bring_to_front(dock: QDockWidget) -> None:
 
 
 def grow(window: QMainWindow, dock: QDockWidget, above: QDockWidget, height: int) -> None:
-    """Give a dock at least ``height``, at the cost of the one above it in the same area."""
+    """Give a dock ``height`` or two thirds, at the cost of the one above it in the same area."""
     spare = dock.height() + above.height()
-    if window.dockWidgetArea(dock) == window.dockWidgetArea(above) and dock.height() < height < spare:
+    height = min(height, spare * 2 // 3)
+    if window.dockWidgetArea(dock) == window.dockWidgetArea(above) and dock.height() < height:
         window.resizeDocks([above, dock], [spare - height, height], DOWN)
 
 

@@ -262,7 +262,7 @@ def obstacle(state: AppState) -> str:
 def _training(state: AppState) -> TrainingView:
     t = state.training
     names = {} if state.scene is None else {v.index: v.name for v in state.scene.views}
-    shown = None if state.voxel_features is None else state.voxel_features.encoder
+    of_it = t is not None and state.voxel_features is not None and state.voxel_features.id == t.job_id
     return TrainingView(
         obstacle=obstacle(state),
         training=t,
@@ -271,7 +271,8 @@ def _training(state: AppState) -> TrainingView:
         afresh=state.train_afresh,
         enabled=_training_actions(state),
         encoder=_encoder(state),
-        foreign=state.encoder != BUILT_IN or shown not in (None, BUILT_IN),
+        foreign=state.encoder != BUILT_IN,
+        leftover=of_it and t is not None and not t.live,
         photo="" if t is None or t.preview is None else names.get(t.preview.view, ""),
     )
 

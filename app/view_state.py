@@ -182,7 +182,8 @@ class TrainingView:
         steps, afresh: what the next one is started with.
         enabled: names of the training's actions that can be done now.
         encoder: whose features are in use, in words.
-        foreign: these are not the built-in weights', or the scene still shows those of a training.
+        foreign: these are not the built-in weights'.
+        leftover: the scene still shows features of a training that is over, of which the photos know nothing.
         photo: name of the preview's photo.
     """
 
@@ -194,6 +195,7 @@ class TrainingView:
     enabled: frozenset[str]
     encoder: str
     foreign: bool
+    leftover: bool
     photo: str
 
 

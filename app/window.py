@@ -44,7 +44,7 @@ from app.view_state import ActionsView, ViewState
 from engine.api.client import EngineClient
 
 Pos = tuple[float, float, float]
-TRAINING_HEIGHT = 520  # of its dock, so that pictures and curves are seen at once
+TRAINING_HEIGHT = 540  # of its dock, so that pictures and curves are seen at once
 
 
 def demo_path() -> Path:

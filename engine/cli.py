@@ -109,6 +109,28 @@ class Encode(Common):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Train(Common):
+    """Train the 2D head and the 3D encoder together: checkpoints, weights and TensorBoard logs."""
+
+    scenes: Annotated[Positional[tuple[Path, ...]], arg(metavar="SCENES")]
+    """Captures with depth, and folders of room shards."""
+    out: Annotated[Path, arg(metavar="DIR")]
+    """Folder for checkpoint, weights and logs."""
+    config: Annotated[Path | None, arg(metavar="FILE")] = None
+    """Settings as JSON (default: those of the embedded weights)."""
+    steps: int | None = None
+    """Steps, instead of the configuration's."""
+    held_out: Annotated[tuple[Path, ...], arg(metavar="SCENES")] = ()
+    """Captures or shards to measure consistency on, instead of on SCENES."""
+    start: Annotated[Path | None, arg(metavar="FILE")] = None
+    """Weights of a 3D encoder to start from."""
+    resume: bool = False
+    """Go on from the checkpoint in --out, exactly as if it had not stopped."""
+    json: bool = False
+    """Print one JSON object on stdout."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Match(Common):
     """Where else is this pixel? Best match in every other view."""
 
@@ -196,9 +218,10 @@ Command = (
     | Annotated[Fit, subcommand("fit", prefix_name=False)]
     | Annotated[Encode, subcommand("encode", prefix_name=False)]
     | Annotated[Match, subcommand("match", prefix_name=False)]
+    | Annotated[Train, subcommand("train", prefix_name=False)]
     | Annotated[Bench, subcommand("bench", prefix_name=False)]
 )
-NAMES = ("view", "snapshot", "fit", "encode", "match", "bench")
+NAMES = ("view", "snapshot", "fit", "encode", "match", "train", "bench")
 
 ABOUT = (
     "ConDense Studio: dense 2D and 3D features that agree, live. `condense CAPTURE` opens the window; the other "

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 from rich.console import Console
@@ -29,7 +30,7 @@ from engine.api.messages import (
     Reply,
     Request,
 )
-from engine.cli import BenchConsistency, BenchCorrespondence, BenchKeypoints, Common, Encode, Fit, Match
+from engine.cli import BenchConsistency, BenchCorrespondence, BenchKeypoints, Common, Encode, Fit, Match, Train
 from engine.session import Session
 
 T = TypeVar("T")
@@ -51,6 +52,8 @@ def run(command: Any) -> dict[str, Any]:
             return bench_consistency(command)
         case BenchKeypoints():
             return bench_keypoints(command)
+        case Train():
+            return train(command)
         case _:
             raise QueryError(f"the command '{type(command).__name__.lower()}' draws, and the window is not installed")
 
@@ -226,21 +229,83 @@ def bench_consistency(command: BenchConsistency) -> dict[str, Any]:
     if command.volume is not None:
         volume = load_volume_encoder(command.volume).to(resolve_device(command.device))
     rows: list[dict[str, Any]] = []
-    for path in command.captures:
-        session = open_session(command, path)
-        drive(session, FitGrid())
-        assert session.scene.grid is not None
+    for capture, grid in _fitted(command):
         job = measure(
-            session.scene.capture,
-            session.scene.grid,
+            capture,
+            grid,
             encoders=command.encoders,
             volume=volume,
             seed=command.seed,
             pairs=command.pairs,
             device=command.device,
         )
-        rows += [dict(row) for row in run_job(f"Measuring {session.scene.capture.name}", job)]
-    return {"rows": rows, "seed": command.seed}
+        rows += [dict(row) for row in run_job(f"Measuring {capture.name}", job)]
+    return {"rows": rows, "mean": mean_rows(rows), "seed": command.seed}
+
+
+def _fitted(command: BenchConsistency) -> Iterator[tuple[Any, Any]]:
+    """The captures with their grids: stored or fitted ones, and for rooms in shards grids fused from their depth."""
+    from engine.training.rooms.grid import fused_grid
+    from engine.training.rooms.shards import is_shards, open_shards
+
+    for path in command.captures:
+        if is_shards(Path(path)):
+            for room in open_shards(Path(path)):
+                capture = room.load()
+                yield capture, run_job(f"Fusing {capture.name}", fused_grid(capture))
+        else:
+            session = open_session(command, path)
+            drive(session, FitGrid())
+            yield session.scene.capture, session.scene.grid
+
+
+def mean_rows(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The mean over captures of each kind of features, where there are several captures."""
+    kinds = list(dict.fromkeys(r["features"] for r in rows))
+    if len(rows) == len(kinds):
+        return []
+    out: list[dict[str, Any]] = []
+    for kind in kinds:
+        mine = [r for r in rows if r["features"] == kind]
+        numbers = {
+            k: round(math.fsum(r[k] for r in known) / len(known), 4)
+            for k, v in mine[0].items()
+            if not isinstance(v, str) and (known := [r for r in mine if r[k] is not None])
+        }
+        out.append({"features": kind, "captures": len(mine), **numbers})
+    return out
+
+
+def train(command: Train) -> dict[str, Any]:
+    """``condense train``."""
+    from dataclasses import replace
+
+    import torch
+
+    from engine.encoders.volume import load_volume_encoder
+    from engine.runtime import resolve_device, seed_all, set_threads
+    from engine.training.config import TrainConfig, read_config
+    from engine.training.run import train as run_training
+
+    if not command.scenes:
+        raise QueryError("nothing to train on", expected="captures with depth, or folders of room shards")
+    torch.set_float32_matmul_precision("medium")
+    set_threads(command.threads)
+    seed_all(command.seed)
+    config = replace(TrainConfig() if command.config is None else read_config(command.config), seed=command.seed)
+    if command.steps is not None:
+        config = TrainConfig.of({**config.to_json(), "steps": command.steps})
+    start = None if command.start is None else load_volume_encoder(command.start)
+    job = run_training(
+        command.scenes,
+        command.out,
+        config,
+        resolve_device(command.device),
+        held_out=command.held_out,
+        resume=command.resume,
+        start=start,
+    )
+    return run_job("Training", job)
 
 
 def bench_keypoints(command: BenchKeypoints) -> dict[str, Any]:
@@ -305,6 +370,6 @@ def table(rows: list[dict[str, Any]]) -> str:
     if not rows:
         return "nothing could be measured"
     keys = list(rows[0])
-    cells = [keys] + [[f"{r[k]:.3f}" if isinstance(r[k], float) else str(r[k]) for k in keys] for r in rows]
+    cells = [keys] + [[f"{r[k]:.3f}" if isinstance(r[k], float) else str(r.get(k, "")) for k in keys] for r in rows]
     widths = [max(len(line[i]) for line in cells) for i in range(len(keys))]
     return "\n".join("  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in cells)

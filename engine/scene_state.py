@@ -60,6 +60,7 @@ class SceneState:
         self.features: ViewFeatureSet | None = None
         self.lifted: LiftedOn | None = None
         self.cameras = CameraStack([v.camera for v in capture.views])
+        self.preview_view = 0
         self.fit_cells: int | None = None
         self.fit_reference = False
         self.ship = False

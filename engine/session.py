@@ -21,9 +21,12 @@ from engine.api.messages import (
     MatchQuery,
     OpenCapture,
     PhotoLoaded,
+    PreviewView,
     RenderView,
     Reply,
     Request,
+    SaveWeights,
+    TrainEncoders,
 )
 from engine.results import ResultStore
 from engine.storage import default_cache_dir
@@ -93,6 +96,15 @@ class Session:
                 return self.scene.fit(request)
             case EncodeViews():
                 return self.scene.encode(request)
+            case TrainEncoders():
+                return self._train(request)
+            case SaveWeights():
+                from engine.tuning import save_weights
+
+                return save_weights(self.scene, request)
+            case PreviewView():
+                self.scene.preview_view = self.scene.check_view(request.view)
+                return iter(())
             case LoadPhoto():
                 return self._photo(request)
             case MatchQuery():
@@ -129,6 +141,12 @@ class Session:
         yield CaptureOpened(id=request.id, scene=capture.scene_info())
         yield first
         yield from stored
+
+    def _train(self, request: TrainEncoders) -> Iterator[Reply | None]:
+        from engine.tuning import train
+
+        yield None  # its imports took a while
+        yield from train(self.scene, request)
 
     def _photo(self, request: LoadPhoto) -> Iterator[Reply | None]:
         photo = self.scene.capture.read(self.scene.check_view(request.view), max_side=request.max_side)

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import secrets
+import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -52,10 +53,12 @@ def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
         # Not mkstemp: its files stay readable by their owner alone.
         tmp = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
         tmp.touch(exist_ok=False)
+        mode = stat.S_IMODE(tmp.stat().st_mode)
     except OSError as e:
         raise _unwritable(path, e) from e
     try:
         write(tmp)
+        tmp.chmod(mode)  # safetensors puts a file of its own there, readable by its owner alone
         with tmp.open("rb") as f:
             os.fsync(f.fileno())
         os.replace(tmp, path)

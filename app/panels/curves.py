@@ -146,12 +146,17 @@ class Curves(QWidget):
 
     def heightForWidth(self, width: int) -> int:
         rows = self._rows(width)
-        return PLOT_HEIGHT + ROW * (rows[-1][1] + 1 if rows else 0)
+        return PLOT_HEIGHT + (ROW * (rows[-1][1] + 1) if len(rows) > 1 else 0)
 
     def _rows(self, width: int) -> list[tuple[QRectF, int, str]]:
-        """Where the legend's entries lie, in columns of one width; which row each is in, and their names."""
+        """Where the legend's entries lie, in columns of one width; which row each is in, and their names.
+
+        A single one lies in the plot.
+        """
         metrics = QFontMetricsF(self._font())
         widest = max(metrics.horizontalAdvance(f"{s.label} 0.000") for s in self._styles.values()) + 24
+        if len(self._styles) == 1:
+            return [(QRectF(width - RIGHT - widest, TOP, widest, ROW), 0, next(iter(self._styles)))]
         columns = max(1, min(len(self._styles), int(width / widest)))
         out: list[tuple[QRectF, int, str]] = []
         for n, name in enumerate(self._styles):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QIcon
 from PySide6.QtWidgets import (
     QCheckBox,
     QHBoxLayout,
@@ -80,6 +81,7 @@ class TrainingPanel(QScrollArea):
         self.setWidgetResizable(True)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self._pause_icons = (QIcon(), QIcon())
         page = QWidget()
         page.setObjectName("panel")
         page.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
@@ -107,7 +109,7 @@ class TrainingPanel(QScrollArea):
         self.preview_of.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.loss = Curves(LOSS)
         self.consistency = Curves(CONSISTENCY, (0.0, 1.0))
-        self.caveat = _muted("Consistency, measured on this capture, not held out", wrap=True)
+        self.caveat = _muted("Measured on this capture, not held out", wrap=True)
         self.caveat.setToolTip(
             "At true correspondences of pairs of this capture's own photos, so it may also have been learnt by heart"
         )
@@ -201,7 +203,8 @@ class TrainingPanel(QScrollArea):
         track = () if t is None else t.measures
         self.consistency.show_points({name: _points(track, name) for name in MEASURES}, steps)
         self.weights.setVisible(not live)
-        self.encoder.setText(f"Encoder in use: {view.encoder}")
+        still = "\nThe scene still shows what the training made of it." if view.leftover else ""
+        self.encoder.setText(f"Encoder in use: {view.encoder}{still}")
 
     def _show_controls(self, view: TrainingView, live: bool) -> None:
         t = view.training
@@ -214,6 +217,7 @@ class TrainingPanel(QScrollArea):
             widget.setVisible(live)
         if t is not None:
             waiting = {"pause": "Pausing…", "resume": "Resuming…"}.get(t.wish)
+            pause.setIcon(self._pause_icons[1 if t.paused else 0])
             pause.setText(waiting or ("Resume" if t.paused else "Pause"))
             stop.setText("Stopping…" if t.wish == "stop" else "Stop")
             pause.setEnabled(live and t.wish == "")
@@ -231,7 +235,7 @@ class TrainingPanel(QScrollArea):
         self.hint.setText("\n\n".join([*([view.obstacle] if view.obstacle else []), *about]))
         self.buttons["use_weights"].setVisible("use_weights" in view.enabled)
         self.buttons["save_weights"].setVisible("save_weights" in view.enabled)
-        self.buttons["built_in_weights"].setVisible(view.foreign and not live)
+        self.buttons["built_in_weights"].setVisible((view.foreign or view.leftover) and not live)
 
     def _show_progress(self, view: TrainingView) -> None:
         t = view.training
@@ -253,7 +257,8 @@ class TrainingPanel(QScrollArea):
         for widget in (self.preview, self.loss, self.consistency):
             widget.set_theme(theme)
         self.buttons["train_stop"].setIcon(icons.icon("cancel", theme))
-        self.buttons["train_pause"].setIcon(icons.icon("pause", theme))
+        self._pause_icons = (icons.icon("pause", theme), icons.icon("play", theme))
+        self.buttons["train_pause"].setIcon(self._pause_icons[0])
 
 
 def _where(view: TrainingView, t: Training) -> str:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from engine.api.jobs import Job
 from engine.api.scene import Float32, UInt8
-from engine.encoders.hypercolumn import CHANNELS, LONG_SIDE, STRIDE, HypercolumnTrunk, Level
+from engine.encoders.hypercolumn import LONG_SIDE, OURS, RAW, STRIDE, HypercolumnTrunk, Level, channels
 from engine.encoders.image import ImageEncoder, unit_map
 from engine.encoders.layout import working_size
 from engine.encoders.weights import load_module, read_weights, tensors_id
@@ -21,6 +21,8 @@ DIM = 64
 
 TRUNK_FILE = "weights/mobilenetv2.safetensors"
 HEAD_FILE = "weights/condense2d.safetensors"
+TRAINED_FILE = "condense2d.safetensors"
+"""A trained head, in the folder of its training."""
 
 
 class HypercolumnHead(nn.Module):
@@ -32,7 +34,7 @@ class HypercolumnHead(nn.Module):
 
     def __init__(self, dim: int = DIM) -> None:
         super().__init__()
-        self.levels = nn.ModuleList(nn.Conv2d(c, dim, 1, bias=False) for c in CHANNELS)
+        self.levels = nn.ModuleList(nn.Conv2d(c, dim, 1, bias=False) for c in channels(OURS))
         self.bias = nn.Parameter(torch.zeros(dim))
 
     def forward(self, levels: Sequence[Level], size: tuple[int, int]) -> Tensor:
@@ -42,6 +44,11 @@ class HypercolumnHead(nn.Module):
             projected = Level(project(level.features), level.stride, level.height, level.width)
             x = x + projected.place(size)
         return x
+
+    def on(self, columns: Tensor) -> Tensor:
+        """Whole hypercolumns (..., C), the levels one after the other, to (..., dim), not yet of unit length."""
+        weight = torch.cat([project.weight[:, :, 0, 0] for project in self.levels], dim=1)
+        return columns @ weight.T + self.bias
 
 
 class MobileEncoder(ImageEncoder):
@@ -59,19 +66,16 @@ class MobileEncoder(ImageEncoder):
 
     def __init__(self, name: str, device: torch.device, trunk_file: Path, head_file: Path | None) -> None:
         self.name = name
-        self.trunk = HypercolumnTrunk(trunk_file, device)
+        self.trunk = HypercolumnTrunk(trunk_file, device, RAW if head_file is None else OURS)
         self.head = None
-        self.dim = sum(CHANNELS)
+        self.dim = sum(channels(RAW))
         parts = [self.trunk.id]
         if head_file is not None:
-            self.head = HypercolumnHead()
+            self.head = load_head(head_file, device)
             self.dim = DIM
-            tensors, _ = read_weights(head_file)
-            load_module(self.head, tensors, head_file, "the 64-d feature head")
-            self.head.to(device).eval()
-            parts.append(tensors_id(tensors))
-        self.input_side = LONG_SIDE
-        self.id = f"{name}-{digest(*parts, str((LONG_SIDE, STRIDE)))[:12]}"
+            parts.append(tensors_id(self.head.state_dict()))
+        self.input_side = max(side for side, _ in self.trunk.taps)
+        self.id = f"{name.partition(':')[0]}-{digest(*parts, str((LONG_SIDE, STRIDE, self.trunk.taps)))[:12]}"
 
     def encode_slices(self, rgb: UInt8) -> Job[Float32]:
         """See ``ImageEncoder``; yields between groups of blocks."""
@@ -84,6 +88,27 @@ class MobileEncoder(ImageEncoder):
             return unit_map(self.head(levels, size))
 
 
+def load_head(file: Path, device: torch.device) -> HypercolumnHead:
+    """Read a head.
+
+    Raises:
+        WeightsError: the file is missing, damaged or of another network.
+    """
+    head = HypercolumnHead()
+    load_module(head, read_weights(file)[0], file, "the 64-d feature head")
+    return head.to(device).eval()
+
+
+def embedded_trunk(device: torch.device) -> HypercolumnTrunk:
+    """The trunk below the embedded 64-d encoder."""
+    return HypercolumnTrunk(asset_path(TRUNK_FILE), device, OURS)
+
+
+def embedded_head(device: torch.device) -> HypercolumnHead:
+    """The head of the embedded 64-d encoder."""
+    return load_head(asset_path(HEAD_FILE), device)
+
+
 def load_raw(device: torch.device) -> MobileEncoder:
     """The untrained 512-d hypercolumn."""
     return MobileEncoder("raw", device, asset_path(TRUNK_FILE), None)
@@ -92,3 +117,12 @@ def load_raw(device: torch.device) -> MobileEncoder:
 def load_default(device: torch.device) -> MobileEncoder:
     """Our embedded 64-d encoder."""
     return MobileEncoder("default", device, asset_path(TRUNK_FILE), asset_path(HEAD_FILE))
+
+
+def load_trained(name: str, folder: Path, device: torch.device) -> MobileEncoder:
+    """The 64-d encoder with a head that was trained here.
+
+    Raises:
+        WeightsError: the folder holds no such head.
+    """
+    return MobileEncoder(name, device, asset_path(TRUNK_FILE), folder / TRAINED_FILE)

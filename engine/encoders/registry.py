@@ -8,14 +8,14 @@ import torch
 
 from engine.api.errors import WeightsError
 from engine.encoders.image import ImageEncoder
-from engine.encoders.mobile import load_default, load_raw
+from engine.encoders.mobile import load_default, load_raw, load_trained
 from engine.encoders.transformer import ConDenseEncoder, Dinov2Encoder
 
 _EMBEDDED = {"default": load_default, "raw": load_raw}
 
 
 def encoder_names() -> tuple[str, ...]:
-    """The encoders that are always there; ``dinov2:…`` and ``condense-vitg:…`` take weights of yours."""
+    """The encoders that are always there; ``condense:…``, ``dinov2:…``, ``condense-vitg:…`` take weights of yours."""
     return tuple(_EMBEDDED)
 
 
@@ -23,7 +23,8 @@ def load_encoder(name: str, device: torch.device) -> ImageEncoder:
     """An encoder by name.
 
     Args:
-        name: ``default`` (embedded, 64-d), ``raw`` (the embedded trunk's 512-d hypercolumn), ``dinov2:WHICH`` (a hub
+        name: ``default`` (embedded, 64-d), ``raw`` (the embedded trunk's 512-d hypercolumn), ``condense:FOLDER`` (what
+            ``condense train`` wrote), ``dinov2:WHICH`` (a hub
             id such as facebook/dinov2-small, or a local folder in the transformers format), ``condense-vitg:FILE``
             (official ConDense or DINOv2 ViT weights as safetensors).
         device: where to compute.
@@ -34,12 +35,16 @@ def load_encoder(name: str, device: torch.device) -> ImageEncoder:
     if name in _EMBEDDED:
         return _EMBEDDED[name](device)
     kind, _, source = name.partition(":")
+    if source and kind == "condense":
+        return load_trained(name, Path(source), device)
     if source and kind == "dinov2":
         return Dinov2Encoder(name, source, device)
     if source and kind == "condense-vitg":
         return ConDenseEncoder(name, Path(source), device)
     raise WeightsError(
         f"there is no encoder '{name}'",
-        expected=", ".join([*_EMBEDDED, "dinov2:HUB_ID_OR_FOLDER", "condense-vitg:FILE.safetensors"]),
+        expected=", ".join(
+            [*_EMBEDDED, "dinov2:HUB_ID_OR_FOLDER", "condense:FOLDER", "condense-vitg:FILE.safetensors"]
+        ),
         mend="choose one of these with --encoder",
     )

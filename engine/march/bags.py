@@ -45,6 +45,13 @@ class RayBags:
         """(V, C) values of the voxels to (R, C), not divided by the opacity; differentiable in ``table``."""
         return functional.embedding_bag(self.row, table, self.start, per_sample_weights=self.share, mode="sum")
 
+    def kept(self, rays: Tensor) -> RayBags:
+        """The rays where (R,) ``rays`` is true."""
+        length = torch.diff(self.start, append=self.start.new_tensor([len(self.row)]))
+        entries = rays.repeat_interleave(length)
+        length = length[rays]
+        return RayBags(self.row[entries], self.share[entries], length.cumsum(0) - length, self.opacity[rays])
+
 
 class BagMaker:
     """Makes the bags of a grid's rays; holds the grid's tables on ``device``."""

@@ -22,14 +22,15 @@ import torch
 import tyro
 from torch import Tensor, nn
 
-from engine.api.errors import CondenseError
+from engine.api.errors import CondenseError, QueryError
 from engine.api.jobs import Job, Progress, finish
-from engine.encoders.hypercolumn import CHANNELS, HypercolumnTrunk
+from engine.encoders.hypercolumn import OURS, HypercolumnTrunk, channels
 from engine.encoders.mobile import DIM, HEAD_FILE, TRUNK_FILE, HypercolumnHead
 from engine.runtime import asset_path, resolve_device, seed_all
 from engine.storage import write_tensors
-from engine.training.pairs import PairSet, Source, capture_pairs, open_source, warped_pairs
+from engine.training.pairs import PairSet, Source, capture_pairs, open_sources, warped_pairs
 from engine.training.projection import discriminant_projection
+from engine.training.rooms.shards import RoomCapture
 
 TEMPERATURE = 0.07
 SPREAD = 0.008
@@ -48,10 +49,10 @@ class Arguments:
     """Train the head of the embedded encoder on captures with depth and on photos."""
 
     data: list[Path]
-    """Captures, or folders of photos."""
+    """Captures, folders of photos, and folders of room shards."""
     out: Path = field(default_factory=lambda: asset_path(HEAD_FILE))
     """Where to write the weights."""
-    steps: int = 500
+    steps: int = 700
     """Steps of gradient descent."""
     rate: float = 1e-3
     """Learning rate at the start; falls to zero along a cosine."""
@@ -61,6 +62,8 @@ class Arguments:
     """Pairs by homography, shared among all photos."""
     pairs: int = 300
     """Pairs of views of each capture with depth, at most."""
+    room_pairs: int = 24
+    """Pairs of views of each room in a shard, at most."""
     seed: int = 0
     """Of everything random."""
     device: str = "cpu"
@@ -81,7 +84,7 @@ class LinearHead(nn.Module):
 
     def tensors(self) -> dict[str, Tensor]:
         """The weights under the names of ``HypercolumnHead``."""
-        parts = self.weight.detach().split(list(CHANNELS), dim=1)
+        parts = self.weight.detach().split(list(channels(OURS)), dim=1)
         out = {f"levels.{n}.weight": part[:, :, None, None].contiguous() for n, part in enumerate(parts)}
         return out | {"bias": self.bias.detach()}
 
@@ -124,7 +127,12 @@ def gather(sources: list[Source], trunk: HypercolumnTrunk, args: Arguments) -> J
     sets: list[PairSet] = []
     for source in sources:
         if source.capture is not None:
-            sets.append((yield from capture_pairs(trunk, source.capture, args.pairs, rng)))
+            count = args.room_pairs if isinstance(source.capture, RoomCapture) else args.pairs
+            try:
+                sets.append((yield from capture_pairs(trunk, source.capture, count, rng)))
+            except QueryError:
+                if not isinstance(source.capture, RoomCapture):  # of many rooms a few show too little twice
+                    raise
         else:
             count = max(1, round(args.warps * len(source.photos) / photos))
             sets.append((yield from warped_pairs(trunk, source.name, source.photos, count, rng)))
@@ -193,8 +201,8 @@ def main(args: Arguments) -> None:
         CaptureError: a path of ``--data`` is neither a capture nor a folder of photos.
     """
     seed_all(args.seed)
-    trunk = HypercolumnTrunk(asset_path(TRUNK_FILE), resolve_device(args.device))
-    sources = [open_source(path) for path in args.data]
+    trunk = HypercolumnTrunk(asset_path(TRUNK_FILE), resolve_device(args.device), OURS)
+    sources = [source for path in args.data for source in open_sources(path)]
     split_sets = [split(s) for s in finish(gather(sources, trunk, args), progress_printer())]
     training, validation = [s for s, _ in split_sets], [v for _, v in split_sets]
     head = finish(train(training, args), progress_printer())
@@ -204,7 +212,7 @@ def main(args: Arguments) -> None:
     meta = {
         "network": f"linear head, {head.weight.shape[1]} to {DIM} channels, on the hypercolumns of mobilenetv2",
         "trunk": trunk.id,
-        "data": [{"name": s.name, "kind": s.kind, "pairs": len(s)} for s in training],
+        "data": [f"{s.name} ({s.kind}): {len(s)} pairs" for s in training],
         "settings": {k: v for k, v in vars(args).items() if k not in ("data", "out")},
         "recall_among_256_unseen_pairs": figures,
         "licence": "Apache-2.0",

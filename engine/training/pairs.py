@@ -6,7 +6,7 @@ photos, seen twice through random homographies and light.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from engine.api.scene import UInt8
 from engine.captures import Capture, open_capture
 from engine.encoders.hypercolumn import LONG_SIDE, HypercolumnTrunk, Level
 from engine.metrics.truth import Float64, depth_views, random_pixels, reproject, view_pairs
+from engine.training.rooms.shards import is_shards, open_shards
 from engine.training.warps import PHOTO_SIDE, warped_pair
 
 POINTS = 256
@@ -82,6 +83,19 @@ class Source:
     name: str
     photos: list[UInt8]
     capture: Capture | None
+
+
+def open_sources(path: Path) -> Iterator[Source]:
+    """A capture, a folder of photos, or the rooms of a folder of shards; a capture without depth serves as photos.
+
+    Raises:
+        CaptureError: none of these.
+    """
+    if is_shards(path):
+        for room in open_shards(path):
+            yield Source(room.name, [], room.load())
+    else:
+        yield open_source(path)
 
 
 def open_source(path: Path) -> Source:

@@ -139,3 +139,10 @@ def test_features_round_trip_and_misfits_are_refused(tmp_path: Path) -> None:
     ):
         with pytest.raises(CacheError, match="stored features"):
             parse_features(bad, views=2)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions are POSIX's")
+def test_tensors_are_as_readable_as_any_new_file(tmp_path: Path) -> None:
+    (tmp_path / "plain").touch()
+    write_tensors(tmp_path / "a.safetensors", {"a": np.zeros(2, np.float32)})
+    assert (tmp_path / "a.safetensors").stat().st_mode == (tmp_path / "plain").stat().st_mode

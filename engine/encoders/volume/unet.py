@@ -8,7 +8,7 @@ network serves both: in training the lifted features of a scene are withheld now
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -66,6 +66,17 @@ class VolumeFeatures(NamedTuple):
     score_logits: Tensor
 
 
+class VolumeChange(NamedTuple):
+    """What the network adds: ``change`` (N, D), Delta, and ``score_logits`` (N,)."""
+
+    change: Tensor
+    score_logits: Tensor
+
+    def onto(self, image: Tensor) -> VolumeFeatures:
+        """f3 = normalise(lift + Delta), for lifted features (N, D)."""
+        return VolumeFeatures(F.normalize(image.float() + self.change, dim=1), self.score_logits)
+
+
 class _Block(nn.Module):
     """Pre-norm residual block of two submanifold convolutions; norms are per voxel, so scenes do not mix."""
 
@@ -93,7 +104,7 @@ class VolumeEncoder(nn.Module):
         self.down = nn.ModuleList([_stage(w[n], w[n], c.blocks) for n in range(levels)])
         self.narrow = nn.ModuleList([DownConv(w[n], w[n + 1]) for n in range(levels - 1)])
         self.widen = nn.ModuleList([UpConv(w[n + 1], w[n]) for n in range(levels - 1)])
-        self.up = nn.ModuleList([_stage(2 * w[n], w[n], c.blocks) for n in range(levels - 1)])
+        self.up = nn.ModuleList([_stage(w[n], w[n], c.blocks) for n in range(levels - 1)])
         self.norm = nn.LayerNorm(w[0])
         self.head = nn.Linear(w[0] + SURFACE, c.dim)
         self.score = nn.Linear(w[0], 1)
@@ -113,23 +124,32 @@ class VolumeEncoder(nn.Module):
             image: (N, D) lifted features of unit length; rows of zeros where there are none.
             pyramid: of those voxels, with ``levels`` levels.
         """
+        return _result(self.slices(surface, image, pyramid)).onto(image)
+
+    def slices(
+        self, surface: Tensor, image: Tensor, pyramid: Pyramid, cut: Callable[[Tensor], Tensor] = lambda x: x
+    ) -> Generator[None, None, VolumeChange]:
+        """``forward``, up to the correction, yielding after each block; ``cut`` is applied to what a block gives."""
         surface = 2 * surface - 1
         known = (image.abs().amax(dim=1, keepdim=True) > 0).to(image.dtype)
-        x = self.surface(surface, pyramid, 0) + self.image(image) + known * self.seen
+        x = cut(self.surface(surface, pyramid, 0) + self.image(image) + known * self.seen)
+        yield
         skips: list[Tensor] = []
         for level, stage in enumerate(self.down):
             for block in stage:
-                x = block(x, pyramid, level)
+                x = cut(block(x, pyramid, level))
+                yield
             if level < self.levels - 1:
                 skips.append(x)
-                x = self.narrow[level](x, pyramid, level)
+                x = cut(self.narrow[level](x, pyramid, level))
         for level in reversed(range(self.levels - 1)):
-            x = torch.cat([self.widen[level](x, pyramid, level), skips[level]], dim=1)
+            x = cut(self.widen[level](x, pyramid, level) + skips[level])
             for block in self.up[level]:
-                x = block(x, pyramid, level)
+                x = cut(block(x, pyramid, level))
+                yield
         x = F.relu(self.norm(x))
         change = self.head(torch.cat([x, surface.to(x.dtype)], dim=1))
-        return VolumeFeatures(F.normalize(image.float() + change.float(), dim=1), self.score(x)[:, 0].float())
+        return VolumeChange(change.float(), self.score(x)[:, 0].float())
 
     def save(self, path: Path, meta: Mapping[str, Any] | None = None) -> None:
         """Write the weights as fp16 safetensors with the configuration, atomically.
@@ -139,6 +159,14 @@ class VolumeEncoder(nn.Module):
         """
         tensors = {name: t.detach().half().cpu().numpy() for name, t in self.state_dict().items()}
         write_tensors(path, tensors, {**(meta or {}), "volume": asdict(self.config)})
+
+
+def _result(slices: Generator[None, None, VolumeChange]) -> VolumeChange:
+    while True:
+        try:
+            next(slices)
+        except StopIteration as stop:
+            return stop.value
 
 
 def _stage(channels: int, out: int, blocks: int) -> nn.ModuleList:

@@ -191,6 +191,11 @@ class RoomRef:
         )
 
 
+def is_shards(folder: Path) -> bool:
+    """Whether a path is a folder with shards of rooms in it."""
+    return folder.is_dir() and any(folder.glob("shard-*.safetensors"))
+
+
 def open_shards(folder: Path) -> list[RoomRef]:
     """The rooms of all shards in a folder, in order; only headers are read.
 

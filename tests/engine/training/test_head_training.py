@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from engine.api.errors import CaptureError, WeightsError
 from engine.api.jobs import finish
 from engine.encoders import load_encoder
-from engine.encoders.hypercolumn import CHANNELS, Level
+from engine.encoders.hypercolumn import OURS, Level, channels
 from engine.encoders.mobile import TRUNK_FILE, HypercolumnHead, MobileEncoder
 from engine.runtime import asset_path
 from engine.training import head as training
@@ -23,7 +23,7 @@ from engine.training.head import Arguments, LinearHead, batch_weights, info_nce,
 from engine.training.pairs import PairSet, open_source
 from engine.training.projection import discriminant_projection
 
-C = sum(CHANNELS)
+C = sum(channels(OURS))
 
 
 def made_up(pairs: int, points: int = 64, seed: int = 0) -> PairSet:
@@ -99,7 +99,7 @@ def test_the_stored_head_is_the_trained_one() -> None:
     linear = LinearHead(torch.randn(64, C, generator=g), torch.randn(64, generator=g))
     stored = HypercolumnHead()
     stored.load_state_dict(linear.tensors())
-    levels = [Level(torch.randn(1, c, 1, 1, generator=g).expand(-1, -1, 2, 2), 32, 1, 1) for c in CHANNELS]
+    levels = [Level(torch.randn(1, c, 1, 1, generator=g).expand(-1, -1, 2, 2), 32, 1, 1) for c in channels(OURS)]
     column = torch.cat([level.features[0, :, 0, 0] for level in levels])
     with torch.inference_mode():
         expected = linear(column)

@@ -1,0 +1,266 @@
+"""Joint training of both branches, one step at a time, each step in slices.
+
+Everything random in step n comes from the seed and n, and a checkpoint holds every number that changes; so a training
+that was interrupted goes on exactly as if it had not been.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from engine.api.jobs import Job, Progress
+from engine.encoders.mobile import HypercolumnHead
+from engine.encoders.volume import VolumeEncoder
+from engine.encoders.volume.unet import VolumeChange
+from engine.training.config import TrainConfig
+from engine.training.cut import Cuts
+from engine.training.losses import ViewSample, dense_terms, score_term, weighted
+from engine.training.measures import Measures, measure
+from engine.training.scenes import Side, TrainScene
+
+T = TypeVar("T")
+
+VALIDATION_PAIRS = 6
+VALIDATION_STREAM = 1 << 40
+"""Number of the random stream of validation, far from any step's."""
+START_PAIRS = 12
+RIDGE = 1e-3
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """``step`` steps are done; ``terms``: the last one's losses by name, unweighted, and their weighted ``total``."""
+
+    step: int
+    total: float
+    terms: dict[str, float]
+
+
+class Trainer:
+    """Trains a 2D head and a 3D encoder on scenes.
+
+    Args:
+        config: the settings.
+        scenes: to train on, at least one; the same ones in the same order after a resume.
+        head: the 2D head to start from; it is copied.
+        network: the 3D encoder to start from; None: random weights from the seed.
+        device: where to train.
+
+    Attributes:
+        step: how many steps are done.
+        head, network: as they are being trained.
+        mean_head, mean_network: their running averages, which are what is kept.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        scenes: Sequence[TrainScene],
+        head: HypercolumnHead,
+        network: VolumeEncoder | None,
+        device: torch.device,
+    ) -> None:
+        self.config, self.scenes, self.device = config, scenes, device
+        self.step = 0
+        generator = torch.random.get_rng_state()
+        torch.manual_seed(config.seed)
+        self.network = (copy.deepcopy(network) if network else VolumeEncoder(config.volume)).to(device).train()
+        self.head = copy.deepcopy(head).to(device)
+        columns = sum(p.weight.shape[1] for p in self.head.levels)
+        self.tellers = nn.ModuleList(nn.Linear(head.bias.shape[0], columns) for _ in range(2)).to(device)
+        torch.random.set_rng_state(generator)
+        for module in (self.network, self.head, self.tellers):
+            module.requires_grad_()
+        self.mean_network = copy.deepcopy(self.network).requires_grad_(False).eval()
+        self.mean_head = copy.deepcopy(self.head).requires_grad_(False)
+        groups = [
+            {"params": list(self.network.parameters()), "share": 1.0, "weight_decay": 0.01},
+            {"params": list(self.head.parameters()), "share": config.head_rate, "weight_decay": 0.0},
+            {"params": list(self.tellers.parameters()), "share": 0.5, "weight_decay": 0.0},
+        ]
+        self.optimiser = torch.optim.AdamW(groups, lr=config.rate)
+
+    @property
+    def head_learns(self) -> bool:
+        """Whether the 2D head learns in the coming step."""
+        return self.config.head_rate > 0 and self.step >= self.config.frozen * self.config.steps
+
+    def start(self) -> Job[None]:
+        """Fit the linear maps of anchor and distillation to the 2D features as they are; before the first step."""
+        rng = np.random.default_rng([self.config.seed, VALIDATION_STREAM])
+        columns: list[Tensor] = []
+        for _ in range(START_PAIRS):
+            sides = yield from self._draw(rng)
+            columns += [side.column for side in sides]
+        x = torch.cat(columns)
+        with torch.no_grad():
+            f = F.normalize(self.head.on(x), dim=1)
+            f = torch.cat([f, torch.ones_like(f[:, :1])], dim=1)
+            gram = f.T @ f + RIDGE * len(f) * torch.eye(f.shape[1], device=f.device)
+            solution = torch.linalg.solve(gram, f.T @ x)
+            for teller in self.tellers:
+                teller.weight.copy_(solution[:-1].T)
+                teller.bias.copy_(solution[-1])
+
+    def run_step(self) -> Job[StepReport]:
+        """One step of gradient descent, in slices."""
+        config = self.config
+        rng = np.random.default_rng([config.seed, self.step])
+        fall = 0.5 * (1 + math.cos(math.pi * self.step / config.steps))
+        for group in self.optimiser.param_groups:
+            rises = min(1.0, (self.step + 1) / max(1, config.warm_up))
+            group["lr"] = config.rate * group["share"] * rises * fall
+        sides = yield from self._draw(rng)
+        cuts = Cuts()
+        samples: list[ViewSample] = []
+        scores: list[Tensor] = []
+        for side in sides:
+            blind = bool(rng.random() < config.withheld)
+            image = torch.zeros_like(side.image) if blind else side.image
+            slices = self.network.slices(self._scene.surface, image, self._scene.pyramid, cuts)
+            change = yield from _with_progress(slices)
+            samples.append(self._sample(side, change.onto(image).features, self.head))
+            marched = side.score_bags.mix(torch.sigmoid(change.score_logits)[:, None])[:, 0]
+            scores.append(score_term(marched / side.score_bags.opacity, side.score))
+            yield self._progress()
+        terms = {**dense_terms(samples[0], samples[1]), "score": torch.stack(scores).mean()}
+        loss = weighted(terms, config.weights)
+        self.optimiser.zero_grad()
+        yield from _with_progress(cuts.backward(loss))
+        learning = [*self.network.parameters(), *(self.head.parameters() if self.head_learns else ())]
+        nn.utils.clip_grad_norm_(learning, config.clip)
+        if not self.head_learns:
+            for p in self.head.parameters():
+                p.grad = None
+        self.optimiser.step()
+        self.step += 1
+        self._average()
+        yield self._progress()
+        return StepReport(self.step, float(loss.detach()), {name: float(t.detach()) for name, t in terms.items()})
+
+    def measure(self, scenes: Sequence[TrainScene]) -> Job[Measures]:
+        """Consistency of the averaged weights on a fixed choice of pairs of some scenes."""
+        found: list[Measures] = []
+        for n in range(VALIDATION_PAIRS):
+            rng = np.random.default_rng([self.config.seed, VALIDATION_STREAM + 1 + n])
+            scene = scenes[n % len(scenes)]
+            sides = yield from self._sides_of(scene, self.mean_head, rng)
+            samples: list[ViewSample] = []
+            for side in sides:
+                change = yield from self.change(scene, side.image)
+                with torch.no_grad():
+                    samples.append(self._sample(side, change.onto(side.image).features, self.mean_head))
+            a, b = samples
+            found.append(measure((a.marched, b.marched), (a.photo, b.photo), (a.place, b.place)))
+            yield self._progress()
+        keys = Measures.__annotations__
+        return Measures(**{k: round(float(np.mean([m[k] for m in found])), 4) for k in keys})  # type: ignore[typeddict-item]
+
+    def change(self, scene: TrainScene, image: Tensor) -> Job[VolumeChange]:
+        """What the averaged 3D encoder adds to a scene's voxels, given their lifted features (V, D)."""
+        return _without_gradient(self.mean_network.slices(scene.surface, image, scene.pyramid))
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Every number that changes, by name."""
+        out: dict[str, Tensor] = {}
+        for name, module in self._modules().items():
+            out |= {f"{name}.{k}": v for k, v in module.state_dict().items()}
+        for n, p in enumerate(self._parameters()):
+            state = self.optimiser.state.get(p, {})
+            out |= {f"optimiser.{n}.{k}": torch.as_tensor(v) for k, v in state.items()}
+        return {k: v.detach() for k, v in out.items()}
+
+    def restore(self, tensors: Mapping[str, Tensor], step: int) -> None:
+        """Go on from ``tensors``.
+
+        Raises:
+            ValueError: they are another network's.
+        """
+        for name, module in self._modules().items():
+            part = {k[len(name) + 1 :]: v for k, v in tensors.items() if k.startswith(f"{name}.")}
+            try:
+                module.load_state_dict(part)
+            except RuntimeError as e:
+                raise ValueError(str(e)) from e
+        for n, p in enumerate(self._parameters()):
+            head = f"optimiser.{n}."
+            state = {k[len(head) :]: v for k, v in tensors.items() if k.startswith(head)}
+            counted = state.pop("step", None)
+            if any(v.shape != p.shape for v in state.values()):
+                raise ValueError("the optimiser's state has other shapes")
+            if counted is not None:
+                moments = {k: v.to(p.device) for k, v in state.items()}
+                self.optimiser.state[p] = {"step": counted.reshape(()).clone(), **moments}
+        self.step = step
+
+    def _modules(self) -> dict[str, nn.Module]:
+        return {
+            "network": self.network,
+            "head": self.head,
+            "tellers": self.tellers,
+            "mean_network": self.mean_network,
+            "mean_head": self.mean_head,
+        }
+
+    def _parameters(self) -> Iterable[nn.Parameter]:
+        return (p for group in self.optimiser.param_groups for p in group["params"])
+
+    def _draw(self, rng: np.random.Generator) -> Job[tuple[Side, Side]]:
+        """Sides of a random pair of a random scene, which becomes ``_scene``."""
+        self._scene = self.scenes[int(rng.integers(len(self.scenes)))]
+        return (yield from self._sides_of(self._scene, self.head, rng))
+
+    def _sides_of(self, scene: TrainScene, head: HypercolumnHead, rng: np.random.Generator) -> Job[tuple[Side, Side]]:
+        while True:
+            pair = scene.pairs[int(rng.integers(len(scene.pairs)))]
+            sides = yield from scene.sides(
+                pair, self.config.correspondences, self.config.lift_views, head, rng, keep=not self.head_learns
+            )
+            if sides is not None:
+                return sides
+            yield self._progress()
+
+    def _sample(self, side: Side, features: Tensor, head: HypercolumnHead) -> ViewSample:
+        marched = F.normalize(side.bags.mix(features), dim=1)
+        photo = F.normalize(head.on(side.column), dim=1)
+        told_photo, told_marched = (t(f) for t, f in zip(self.tellers, (photo, marched), strict=True))
+        return ViewSample(marched, photo, told_marched, told_photo, side.column, side.place)
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        keep = min(self.config.average, self.step / (self.step + 9))
+        for mean, now in ((self.mean_network, self.network), (self.mean_head, self.head)):
+            for m, p in zip(mean.parameters(), now.parameters(), strict=True):
+                m.lerp_(p, 1 - keep)
+
+    def _progress(self) -> Progress:
+        return Progress(self.step, self.config.steps, "steps", "training")
+
+
+def _with_progress(slices: Generator[None, None, T]) -> Job[T]:
+    while True:
+        try:
+            next(slices)
+        except StopIteration as stop:
+            return stop.value
+        yield Progress(0, 0, "slices")
+
+
+def _without_gradient(slices: Generator[None, None, T]) -> Job[T]:
+    """The same, computed without a graph; the switch must not stay off between slices."""
+    while True:
+        try:
+            with torch.no_grad():
+                next(slices)
+        except StopIteration as stop:
+            return stop.value
+        yield Progress(0, 0, "slices")
