@@ -70,15 +70,31 @@ class Level:
     def sample(self, rel: Tensor) -> Tensor:
         """Read the level, bilinearly, at (N, 2) relative positions (x, y): (N, C)."""
         a, b = self.features.shape[2:]
-        rows = self._weights(rel[:, 1], self.height, a)
-        columns = self._weights(rel[:, 0], self.width, b)
-        return torch.einsum("na,cab,nb->nc", rows, self.features[0], columns)
+        flat = self.features[0].flatten(1).T
+        out = self.features.new_zeros(len(rel), flat.shape[1])
+        for row, row_weight in self._corners(rel[:, 1], self.height, a):
+            for column, column_weight in self._corners(rel[:, 0], self.width, b):
+                out += flat[row * b + column] * (row_weight * column_weight)[:, None]
+        return out
+
+    def _corners(self, rel: Tensor, pixels: int, samples: int) -> list[tuple[Tensor, Tensor]]:
+        """(N,) relative positions along an axis to the two samples around each, (N,), and their weights (N,)."""
+        position = (rel.double() * pixels + MARGIN) / self.stride - 0.5
+        first = position.floor()
+        out: list[tuple[Tensor, Tensor]] = []
+        for sample, weight in ((first, 1 - (position - first)), (first + 1, position - first)):
+            weight = torch.where((sample >= 0) & (sample < samples), weight, 0)
+            place = sample.long().clamp(0, samples - 1)
+            out.append((place.to(self.features.device), weight.float().to(self.features.device)))
+        return out
 
     def _weights(self, rel: Tensor, pixels: int, samples: int) -> Tensor:
         """(N,) relative positions along an axis to (N, samples) linear interpolation weights."""
-        position = (rel.double() * pixels + MARGIN) / self.stride - 0.5
-        distance = position[:, None] - torch.arange(samples, dtype=torch.float64)
-        return (1 - distance.abs()).clamp(min=0).float().to(self.features.device)
+        rows = torch.arange(len(rel), device=self.features.device)
+        out = self.features.new_zeros(len(rel), samples)
+        for sample, weight in self._corners(rel, pixels, samples):
+            out.index_put_((rows, sample), weight, accumulate=True)
+        return out
 
 
 class HypercolumnTrunk:

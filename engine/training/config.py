@@ -29,6 +29,8 @@ class LossWeights:
     """1 - cos of a linear map of the 2D feature and the frozen trunk's hypercolumn."""
     distil: float = 0.25
     """The same for the marched feature."""
+    lifted: float = 1.0
+    """1 - cos of a voxel's feature and what the photos of both views' sides say of it."""
     score: float = 0.2
     """Cross-entropy of the marched and the 2D keypoint score."""
 

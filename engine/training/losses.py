@@ -9,6 +9,7 @@ frozen trunk's hypercolumns and h linear maps:
     agree     1 - cos(F, f)                         L_2d3d of the paper, gradients to both branches
     anchor    1 - cos(h2(f), x)                     L_anchor
     distil    1 - cos(h3(F), x)                     L_distil
+    lifted    1 - cos(f3, sg l)                     l: the lifted features of both views' sides, voxel by voxel
     score     BCE(K, sg k)                          marched against the photo's keypoint scores
 
 ``agree`` alone has trivial solutions; the anchor and the contrast of the others keep them away.
@@ -64,6 +65,15 @@ def dense_terms(a: ViewSample, b: ViewSample) -> dict[str, Tensor]:
         "anchor": (apart(a.told_photo, a.column) + apart(b.told_photo, b.column)) / 2,
         "distil": (apart(a.told_marched, a.column) + apart(b.told_marched, b.column)) / 2,
     }
+
+
+def lifted_term(features: Tensor, lifted: Tensor) -> Tensor:
+    """1 - cos of (V, D) voxel features and (V, D) lifted ones, which are taken as given, where there are any.
+
+    Rays meet a few hundred voxels a step; this speaks for all of them, and from more photos than one side has.
+    """
+    known = lifted.abs().amax(dim=1) > 0
+    return 1 - F.cosine_similarity(features[known], lifted.detach()[known], dim=1).mean()
 
 
 def score_term(marched: Tensor, photo: Tensor) -> Tensor:

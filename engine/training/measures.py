@@ -16,7 +16,7 @@ NEAR = 0.02
 """Of the diagonal: an answer this near to the truth is right."""
 
 
-class Measures(TypedDict):
+class PairMeasures(TypedDict):
     """Of 2D and marched 3D features at true correspondences of two views.
 
     ``variance``: 1 - |mean|^2 of unit features, 0 when all are alike. ``agreement``: centred cosine of the 3D and 2D
@@ -29,6 +29,12 @@ class Measures(TypedDict):
     variance_2d: float
     variance_3d: float
     agreement: float
+
+
+class Measures(PairMeasures):
+    """``geometry``: centred cosine of what the 3D encoder says of the voxels without photos and what photos say."""
+
+    geometry: float
 
 
 def variance(x: Tensor) -> float:
@@ -47,14 +53,14 @@ def point_recall(a: Tensor, b: Tensor, place_b: Tensor) -> float:
     return float(((place_b[best] - place_b).norm(dim=1) <= NEAR).float().mean())
 
 
-def measure(marched: tuple[Tensor, Tensor], photo: tuple[Tensor, Tensor], place: tuple[Tensor, Tensor]) -> Measures:
+def measure(marched: tuple[Tensor, Tensor], photo: tuple[Tensor, Tensor], place: tuple[Tensor, Tensor]) -> PairMeasures:
     """Measure one pair of views: each (N, D) and (N, 2)."""
 
     def both(features: tuple[Tensor, Tensor]) -> float:
         there, back = point_recall(*features, place[1]), point_recall(features[1], features[0], place[0])
         return (there + back) / 2
 
-    return Measures(
+    return PairMeasures(
         recall_2d=both(photo),
         recall_3d=both(marched),
         variance_2d=variance(torch.cat(photo)),

@@ -23,8 +23,8 @@ from engine.encoders.volume import VolumeEncoder
 from engine.encoders.volume.unet import VolumeChange
 from engine.training.config import TrainConfig
 from engine.training.cut import Cuts
-from engine.training.losses import ViewSample, dense_terms, score_term, weighted
-from engine.training.measures import Measures, measure
+from engine.training.losses import ViewSample, dense_terms, lifted_term, score_term, weighted
+from engine.training.measures import Measures, centred_cosine, measure
 from engine.training.scenes import Side, TrainScene
 
 T = TypeVar("T")
@@ -123,16 +123,21 @@ class Trainer:
         cuts = Cuts()
         samples: list[ViewSample] = []
         scores: list[Tensor] = []
+        near: list[Tensor] = []
+        said = lifted_by_both(sides)
         for side in sides:
             blind = bool(rng.random() < config.withheld)
             image = torch.zeros_like(side.image) if blind else side.image
             slices = self.network.slices(self._scene.surface, image, self._scene.pyramid, cuts)
             change = yield from _with_progress(slices)
-            samples.append(self._sample(side, change.onto(image).features, self.head))
+            features = change.onto(image).features
+            samples.append(self._sample(side, features, self.head))
+            near.append(lifted_term(features, said))
             marched = side.score_bags.mix(torch.sigmoid(change.score_logits)[:, None])[:, 0]
             scores.append(score_term(marched / side.score_bags.opacity, side.score))
             yield self._progress()
         terms = {**dense_terms(samples[0], samples[1]), "score": torch.stack(scores).mean()}
+        terms["lifted"] = torch.stack(near).mean()
         loss = weighted(terms, config.weights)
         self.optimiser.zero_grad()
         yield from _with_progress(cuts.backward(loss))
@@ -160,7 +165,13 @@ class Trainer:
                 with torch.no_grad():
                     samples.append(self._sample(side, change.onto(side.image).features, self.mean_head))
             a, b = samples
-            found.append(measure((a.marched, b.marched), (a.photo, b.photo), (a.place, b.place)))
+            said = lifted_by_both(sides)
+            blind = yield from self.change(scene, torch.zeros_like(said))
+            known = said.abs().amax(dim=1) > 0
+            features = blind.onto(torch.zeros_like(said)).features
+            geometry = centred_cosine(features[known], said[known])
+            pair = measure((a.marched, b.marched), (a.photo, b.photo), (a.place, b.place))
+            found.append({**pair, "geometry": geometry})
             yield self._progress()
         keys = Measures.__annotations__
         return Measures(**{k: round(float(np.mean([m[k] for m in found])), 4) for k in keys})  # type: ignore[typeddict-item]
@@ -244,6 +255,11 @@ class Trainer:
 
     def _progress(self) -> Progress:
         return Progress(self.step, self.config.steps, "steps", "training")
+
+
+def lifted_by_both(sides: tuple[Side, Side]) -> Tensor:
+    """(V, D) what the photos of both sides say of the voxels, of unit length; zero where none speaks."""
+    return F.normalize(sides[0].image + sides[1].image, dim=1)
 
 
 def _with_progress(slices: Generator[None, None, T]) -> Job[T]:

@@ -25,7 +25,7 @@ from engine.training.run import captures_of
 from engine.training.scenes import TrainScene, prepare
 from engine.training.trainer import Trainer
 
-ALONE = LossWeights(rendered=0, crossed=0, photo=0, agree=1, anchor=0, distil=0, score=0)
+ALONE = LossWeights(rendered=0, crossed=0, photo=0, agree=1, anchor=0, distil=0, lifted=0, score=0)
 VARIANTS = {
     "agreement alone": ALONE,
     "agreement + anchor": replace(ALONE, anchor=1.0, distil=0.5),
