@@ -115,7 +115,9 @@ def clicks(command: BenchClicks) -> dict[str, Any]:
         engine = make_engine(command, spare_core=True)
         settings = Settings(Path(folder) / "window.ini")
         try:
-            return bench_clicks(engine, settings, command.capture, command.clicks, command.seed)
+            return bench_clicks(
+                engine, settings, command.capture, command.clicks, command.seed, training=command.training
+            )
         finally:
             app = QApplication.instance()
             if app is not None:

@@ -1,4 +1,4 @@
-"""Clicks through the real window and queue while a fit runs: how long until the answer shows, how late the GUI is."""
+"""Clicks through the real window and queue while a fit or a training runs: how long until the answer shows, how late the GUI is."""
 
 from __future__ import annotations
 
@@ -21,8 +21,10 @@ TICK_MS = 10
 PATIENCE = 900.0  # seconds for fit and encoding before the clicks
 
 
-def bench_clicks(client: EngineClient, settings: Settings, capture: str, clicks: int, seed: int) -> dict[str, Any]:
-    """Open ``capture``, wait until it is fitted and encoded, start fitting anew, and click.
+def bench_clicks(
+    client: EngineClient, settings: Settings, capture: str, clicks: int, seed: int, *, training: bool = False
+) -> dict[str, Any]:
+    """Open ``capture``, wait until it is fitted and encoded, start fitting anew (or ``training``), and click.
 
     Half of the clicks go to photos in the image panel, half to the scene. A click's latency runs from the mouse event
     until both the canvas has drawn the heat over the scene and the image panel has painted it over the views.
@@ -45,9 +47,15 @@ def bench_clicks(client: EngineClient, settings: Settings, capture: str, clicks:
         _until(app, window, _settled, "fit and encode")
         _until(app, window, lambda _: _drawn(window), "drawing the scene")
         window.controller.set_layer("frusta", visible=False)  # a click on a camera looks through it and asks nothing
-        window.controller.fit(refit=True)
-        _until(app, window, lambda s: any(j.live for j in s.jobs), "the fit")
-        return _measure(app, window, clicks, seed)
+        if training:
+            window.controller.training.start()
+            _until(app, window, lambda s: s.training is not None and s.training.step > 0, "the training's first step")
+        else:
+            window.controller.fit(refit=True)
+            _until(app, window, lambda s: any(j.live for j in s.jobs), "the fit")
+        first = 0 if not training else _step(window)
+        found = _measure(app, window, clicks, seed, training)
+        return found | ({"steps": _step(window) - first} if training else {})
     finally:
         window.close()
         app.processEvents()
@@ -55,6 +63,11 @@ def bench_clicks(client: EngineClient, settings: Settings, capture: str, clicks:
 
 def _settled(state: AppState) -> bool:
     return state.voxel_features is not None and not any(j.live for j in state.jobs)
+
+
+def _step(window: Window) -> int:
+    training = window.controller.state.training
+    return 0 if training is None else training.step
 
 
 def _drawn(window: Window) -> bool:
@@ -74,7 +87,7 @@ def _until(app: Any, window: Window, ready: Callable[[AppState], bool], what: st
         time.sleep(0.002)
 
 
-def _measure(app: Any, window: Window, clicks: int, seed: int) -> dict[str, Any]:
+def _measure(app: Any, window: Window, clicks: int, seed: int, training: bool) -> dict[str, Any]:
     rng = np.random.default_rng(seed)
     late: list[float] = []
     last = [time.perf_counter()]
@@ -93,10 +106,13 @@ def _measure(app: Any, window: Window, clicks: int, seed: int) -> dict[str, Any]
     answered: list[float] = []
     engine: list[float] = []
     missed = 0
-    during_fit = 0
+    during = 0
     for n in range(clicks):
         if not any(j.live for j in window.controller.state.jobs):
-            window.controller.fit(refit=True)
+            if training:
+                window.controller.training.start()
+            else:
+                window.controller.fit(refit=True)
         place = _photo_place(window, rng) if n % 2 else _scene_place(window, rng)
         if place is None:
             missed += 1
@@ -119,7 +135,7 @@ def _measure(app: Any, window: Window, clicks: int, seed: int) -> dict[str, Any]
         assert answer is not None
         waits.append((time.perf_counter() - start) * 1e3)
         engine.append(answer.reply.milliseconds)
-        during_fit += any(j.live for j in window.controller.state.jobs)
+        during += any(j.live for j in window.controller.state.jobs)
         pause = time.perf_counter() + float(rng.uniform(0.1, 0.4))
         while time.perf_counter() < pause:
             app.processEvents()
@@ -130,7 +146,7 @@ def _measure(app: Any, window: Window, clicks: int, seed: int) -> dict[str, Any]
     return {
         "clicks": len(waits),
         "missed": missed,
-        "during_fit": during_fit,
+        "during_work": during,
         "p50_ms": round(float(np.percentile(waits, 50)), 1),
         "p95_ms": round(float(np.percentile(waits, 95)), 1),
         "answered_p95_ms": round(float(np.percentile(answered, 95)), 1),

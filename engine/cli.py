@@ -154,6 +154,8 @@ class BenchClicks(Common):
     """A capture folder or file."""
     clicks: int = 60
     """How many."""
+    training: bool = False
+    """While a training runs, instead of a fit."""
     json: bool = False
     """Print one JSON object on stdout."""
 

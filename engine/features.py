@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
-from engine.api.errors import CacheError, CaptureError
+from engine.api.errors import CacheError, CaptureError, WeightsError
 from engine.api.jobs import Job, Progress
 from engine.api.scene import UInt8
 from engine.encoders import load_encoder
 from engine.encoders.pca import ColourBasis
+from engine.encoders.volume import VolumeEncoder, load_volume_encoder
+from engine.encoders.weights import tensors_id
 from engine.queries.bank import FeatureBank
 from engine.results import ResultStore, parse_features, write_features
 from engine.runtime import resolve_device
@@ -34,12 +37,17 @@ class ViewFeatureSet:
     """Feature maps of a capture's photos by one encoder: encoded once, stored, held in a bank for queries.
 
     Raises:
-        WeightsError: the encoder cannot be loaded.
+        WeightsError: an encoder cannot be loaded.
+
+    Attributes:
+        encoder: the 2D encoder.
+        volume: the 3D encoder that was trained with it; None: there is none.
     """
 
     def __init__(self, capture: Capture, store: ResultStore, encoder_name: str, device: str) -> None:
         self.encoder_name = encoder_name
         self.encoder = load_encoder(encoder_name, resolve_device(device))
+        self.volume = self._load_volume(resolve_device(device))
         self.bank = FeatureBank(self.encoder.dim)
         self.basis: ColourBasis | None = None
         self.skipped: dict[int, str] = {}
@@ -49,10 +57,30 @@ class ViewFeatureSet:
         self._fresh: list[int] = []
         self._restore()
 
+    def _load_volume(self, device: torch.device) -> VolumeEncoder | None:
+        file = self.encoder.volume_file
+        if file is None:
+            return None
+        volume = load_volume_encoder(file)
+        if volume.config.dim != self.encoder.dim:
+            raise WeightsError(
+                "the 3D encoder does not belong to the 2D encoder",
+                path=file,
+                found=f"{volume.config.dim} channels",
+                expected=str(self.encoder.dim),
+                mend="give the folder of one training",
+            )
+        return volume.to(device)
+
     @property
     def dim(self) -> int:
         """Channels of a feature."""
         return self.encoder.dim
+
+    @property
+    def id(self) -> str:
+        """Of both encoders: features on voxels belong to one id."""
+        return self.encoder.id + ("" if self.volume is None else f"+{tensors_id(self.volume.state_dict())}")
 
     @property
     def complete(self) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ from engine.storage import digest, write_tensors
 
 if TYPE_CHECKING:
     from engine.captures import Capture
+    from engine.encoders.volume import VolumeEncoder
     from engine.features import ViewFeatureSet
 
 UNSEEN_GREY = 90
@@ -123,14 +124,16 @@ def make_lifted(
 def lift(grid: RadianceGrid, maps: ViewFeatureSet, capture: Capture, store: ResultStore) -> Job[LiftedOn]:
     """Lift the encoded maps onto a grid, or read back what was lifted onto the same grid before.
 
+    Where the encoder has a 3D encoder, what that adds to the lifted features is added.
+
     Raises:
         CacheError: the result cannot be stored.
     """
     assert maps.basis is not None
     views = maps.views()
     done = Progress(len(views), len(views), "views", NOTE)
-    key = digest(grid.index.tobytes(), grid.sigma.tobytes(), ",".join(map(str, views)), maps.encoder.id)
-    name = f"lifted-{digest(maps.encoder.id)}.safetensors"
+    key = digest(grid.index.tobytes(), grid.sigma.tobytes(), ",".join(map(str, views)), maps.id)
+    name = f"lifted-{digest(maps.id)}.safetensors"
     stored = store.read(name, capture.fingerprint)
     found = None if stored is None or stored[1].get("key") != key else _parse(stored[0], len(grid.index), maps.dim)
     fresh = found is None
@@ -140,10 +143,14 @@ def lift(grid: RadianceGrid, maps: ViewFeatureSet, capture: Capture, store: Resu
         for n, view in enumerate(views):
             for _ in accumulator.add_slices(capture.views[view].camera, maps.bank.map(view)):
                 yield Progress(n, len(views), "views", NOTE)
+        change = None if maps.volume is None else (yield from _change(grid, accumulator, maps.volume))
         codes = np.empty((len(grid.index), maps.dim), np.int8)
         spread = np.empty(len(grid.index), np.float32)
         for part in _slices(len(codes)):
             mean, spread[part] = accumulator.part(part)
+            if change is not None:
+                mean += np.where(accumulator.weight[part, None] > 0, change.blocks[change.parent[part]], 0)
+                mean /= np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12)
             codes[part], _ = quantise(mean)
             yield done
         found = codes, spread, accumulator.weight.copy()
@@ -152,6 +159,30 @@ def lift(grid: RadianceGrid, maps: ViewFeatureSet, capture: Capture, store: Resu
         write_tensors(store.write_path(name), tensors, {"format": FORMAT, "capture": capture.fingerprint, "key": key})
         yield done
     return (yield from make_lifted(grid, maps.basis, *found))
+
+
+class _Change(NamedTuple):
+    """What the 3D encoder adds: ``blocks`` (W, D), and the block (V,) of each voxel."""
+
+    blocks: Float32
+    parent: NDArray[np.int64]
+
+
+def _change(grid: RadianceGrid, accumulator: LiftAccumulator, network: VolumeEncoder) -> Job[_Change]:
+    """One pass of the 3D encoder over the grid in blocks."""
+    import torch
+
+    from engine.encoders.volume.working import WorkingVoxels
+
+    device = next(network.parameters()).device
+    blocks = WorkingVoxels(grid, network.levels, device)
+    yield Progress(0, 1, "layers", NOTE)
+    total = torch.zeros(blocks.blocks, network.config.dim, device=device)
+    for part in _slices(len(grid.index)):
+        total.index_add_(0, blocks.parent[part], torch.from_numpy(accumulator.part(part)[0]).to(device))
+        yield Progress(0, 1, "layers", NOTE)
+    found = yield from blocks.block_change(network, torch.nn.functional.normalize(total, dim=1))
+    return _Change(found.change.cpu().numpy(), blocks.parent.cpu().numpy())
 
 
 def _parse(tensors: dict[str, NDArray[Any]], voxels: int, dim: int) -> tuple[Codes, Float32, Float32] | None:

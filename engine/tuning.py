@@ -23,7 +23,14 @@ from engine.api.messages import (
 )
 from engine.api.scene import Float32
 from engine.encoders.hypercolumn import HypercolumnTrunk
-from engine.encoders.mobile import HypercolumnHead, embedded_head, embedded_trunk, load_head
+from engine.encoders.mobile import (
+    TRAINED_HEAD,
+    TRAINED_VOLUME,
+    HypercolumnHead,
+    embedded_head,
+    embedded_trunk,
+    load_head,
+)
 from engine.encoders.pca import ColourBasis
 from engine.encoders.volume import VolumeEncoder, load_volume_encoder
 from engine.encoders.volume.working import MOST
@@ -31,7 +38,7 @@ from engine.grid.coarse import coarsened
 from engine.march import render_table
 from engine.runtime import resolve_device
 from engine.scene_state import Replies, SceneState, report, without_replies
-from engine.training.checkpoint import HEAD_FILE, VOLUME_FILE, export
+from engine.training.checkpoint import export
 from engine.training.config import TrainConfig
 from engine.training.scenes import TrainScene, prepare
 from engine.training.trainer import Trainer
@@ -46,7 +53,7 @@ MEASURE_EVERY = 25
 SHOWN_VIEWS = 8
 """Photos that the shown 3D features are lifted from: enough for a picture."""
 
-TUNING = TrainConfig(head_rate=0.05, frozen=0.2, warm_up=20, withheld=0.15, correspondences=160)
+TUNING = TrainConfig(head_rate=0.05, frozen=0.2, bare=0.0, warm_up=20, withheld=0.15, correspondences=160)
 
 
 def folder_of(scene: SceneState) -> Path:
@@ -120,7 +127,7 @@ def save_weights(scene: SceneState, request: SaveWeights) -> Replies[None]:
         CacheError: the folder cannot be written.
     """
     source, target = folder_of(scene), Path(request.folder)
-    files = [source / HEAD_FILE, source / VOLUME_FILE]
+    files = [source / TRAINED_HEAD, source / TRAINED_VOLUME]
     if not all(f.is_file() for f in files):
         raise QueryError("nothing was trained on this capture yet", mend="train first")
     try:
@@ -137,7 +144,7 @@ def _start(folder: Path, afresh: bool, device: torch.device) -> tuple[Hypercolum
     """The weights to start from: the last training's, if wanted and readable, else the embedded ones."""
     if not afresh:
         try:
-            return load_head(folder / HEAD_FILE, device), load_volume_encoder(folder / VOLUME_FILE).to(device)
+            return load_head(folder / TRAINED_HEAD, device), load_volume_encoder(folder / TRAINED_VOLUME).to(device)
         except CondenseError:
             pass
     return embedded_head(device), None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -22,12 +23,14 @@ class ImageEncoder(ABC):
         id: name and a hash of weights and settings; a cached map belongs to one id.
         dim: D.
         input_side: photos are best read with their long side at this many pixels; larger ones are only shrunk.
+        volume_file: weights of the 3D encoder that was trained with this one; None: there is none.
     """
 
     name: str
     id: str
     dim: int
     input_side: int
+    volume_file: Path | None = None
 
     @abstractmethod
     def encode_slices(self, rgb: UInt8) -> Job[Float32]:

@@ -21,8 +21,9 @@ DIM = 64
 
 TRUNK_FILE = "weights/mobilenetv2.safetensors"
 HEAD_FILE = "weights/condense2d.safetensors"
-TRAINED_FILE = "condense2d.safetensors"
-"""A trained head, in the folder of its training."""
+VOLUME_FILE = "weights/condense3d.safetensors"
+TRAINED_HEAD, TRAINED_VOLUME = "condense2d.safetensors", "condense3d.safetensors"
+"""What a training writes into its folder."""
 
 
 class HypercolumnHead(nn.Module):
@@ -116,13 +117,19 @@ def load_raw(device: torch.device) -> MobileEncoder:
 
 def load_default(device: torch.device) -> MobileEncoder:
     """Our embedded 64-d encoder."""
-    return MobileEncoder("default", device, asset_path(TRUNK_FILE), asset_path(HEAD_FILE))
+    encoder = MobileEncoder("default", device, asset_path(TRUNK_FILE), asset_path(HEAD_FILE))
+    volume = asset_path(VOLUME_FILE)
+    encoder.volume_file = volume if volume.is_file() else None
+    return encoder
 
 
 def load_trained(name: str, folder: Path, device: torch.device) -> MobileEncoder:
-    """The 64-d encoder with a head that was trained here.
+    """The 64-d encoder with a head that was trained here, and the 3D encoder beside it.
 
     Raises:
         WeightsError: the folder holds no such head.
     """
-    return MobileEncoder(name, device, asset_path(TRUNK_FILE), folder / TRAINED_FILE)
+    encoder = MobileEncoder(name, device, asset_path(TRUNK_FILE), folder / TRAINED_HEAD)
+    volume = folder / TRAINED_VOLUME
+    encoder.volume_file = volume if volume.is_file() else None
+    return encoder

@@ -4,6 +4,10 @@ Protocol (METHOD, 6): 40 ordered pairs of views turned by 5-60 degrees that over
 correspondences each, long side 448 px, nearest neighbour by cosine over a stride-4 map. A 3D feature is rendered into
 both views of a pair, each time from what *its own* side's photos say of the voxels: every other view belongs to the
 side of the pair's view whose camera is nearer, so that no photo speaks on both, and the pair's own two photos on none.
+
+What knows the voxels themselves (their colour, the 3D encoder) meets the same voxels on both sides, and could find them
+by any mark of the place. Rows ``photo to …`` are free of that: the query is the photo's 2D feature, only the target is
+rendered. They say whether 2D and 3D agree.
 """
 
 from __future__ import annotations
@@ -28,6 +32,7 @@ from engine.metrics.descriptors import STRIDE, nearest_cells
 from engine.metrics.truth import Correspondences, DepthView, depth_views, pixels_of_pairs, view_pairs
 from engine.queries.bank import FeatureBank, sample_many
 from engine.runtime import resolve_device
+from engine.training.measures import centred_cosine
 from engine.training.rooms.shards import RoomCapture
 
 if TYPE_CHECKING:
@@ -49,7 +54,9 @@ Maps = Callable[[int, int], Job[tuple[Float32, Float32]]]
 class ConsistencyRow(TypedDict):
     """One line of the table; see ``correspondence.CorrespondenceRow``. ``margin``: mean cosine at the true place minus
     the mean over the target's map; ``known``: share of the target's cells that have a feature; ``objects_2``: recall
-    within 2 % of the pixels that show an object rather than wall, floor or ceiling, None where that is not known."""
+    within 2 % of the pixels that show an object rather than wall, floor or ceiling, None where that is not known;
+    ``like_lifted``: centred cosine of voxel features that know no photo and what all photos looked at say, None else.
+    """
 
     capture: str
     features: str
@@ -57,6 +64,7 @@ class ConsistencyRow(TypedDict):
     recall_2: float
     recall_5: float
     objects_2: float | None
+    like_lifted: float | None
     margin: float
     known: float
     pixels: int
@@ -122,14 +130,23 @@ def bench_consistency(
         bank = yield from _encode(capture, views, encoder, sides.needed(chosen))
         yield from measured(shown, _photos(bank))
         lifted = _lifted(grid, views, bank)
-        yield from measured(f"{shown} lifted", _rendered(grid, views, lambda v, s, f=lifted: f(s(v)).mean, sides))
+        in_3d = _rendered(grid, views, lambda v, s, f=lifted: f(s(v)).mean, sides)
+        yield from measured(f"{shown} lifted", in_3d)
+        yield from measured(f"photo to {shown} lifted", _crossed(_photos(bank), in_3d))
     if volume is not None and bank is not None:
         encode = _volume_encoder(grid, volume)
         lifted = _lifted(grid, views, bank)
         with_photos = _rendered(grid, views, lambda v, s: encode(lifted(s(v)).mean), sides)
         yield from measured("condense3d", with_photos)
+        yield from measured("photo to condense3d", _crossed(_photos(bank), with_photos))
         alone = encode(np.zeros((len(grid.index), bank.dim), np.float32))
-        yield from measured("condense3d, no photos", _rendered(grid, views, lambda _view, _sides: alone))
+        without = _rendered(grid, views, lambda _view, _sides: alone)
+        yield from measured("photo to condense3d, no photos", _crossed(_photos(bank), without))
+        yield from measured("condense3d, no photos", without)
+        everyone = lifted(sides.needed(chosen))
+        seen = torch.from_numpy(everyone.weight > 0)
+        like = centred_cosine(torch.from_numpy(alone)[seen], torch.from_numpy(everyone.mean)[seen])
+        rows[-1]["like_lifted"] = round(like, 4)
     return rows
 
 
@@ -205,6 +222,7 @@ def _row(capture: str, features: str, found: _Found, truth: str, things: NDArray
         recall_2=round(float((error <= 0.02).mean()), 4),
         recall_5=round(float((error <= 0.05).mean()), 4),
         objects_2=on_things,
+        like_lifted=None,
         margin=round(float(margin.mean()), 4),
         known=round(float(np.mean(found.known)), 4),
         pixels=len(error),
@@ -228,6 +246,17 @@ def _photos(bank: FeatureBank) -> Maps:
     def maps(a: int, b: int) -> Job[tuple[Float32, Float32]]:
         yield Progress(0, 1, "pairs")
         return bank.map(a), bank.map(b)
+
+    return maps
+
+
+def _crossed(query: Maps, target: Maps) -> Maps:
+    """The query's side by one, the target's by the other."""
+
+    def maps(a: int, b: int) -> Job[tuple[Float32, Float32]]:
+        of_query, _ = yield from query(a, b)
+        _, of_target = yield from target(a, b)
+        return of_query, of_target
 
     return maps
 

@@ -11,15 +11,13 @@ from torch import Tensor
 
 from engine.api.errors import WeightsError
 from engine.encoders.hypercolumn import HypercolumnTrunk
-from engine.encoders.mobile import TRAINED_FILE
+from engine.encoders.mobile import TRAINED_HEAD, TRAINED_VOLUME
 from engine.encoders.weights import read_weights
 from engine.storage import write_tensors
 from engine.training.config import TrainConfig
 from engine.training.trainer import Trainer
 
 STATE_FILE = "state.safetensors"
-HEAD_FILE = TRAINED_FILE
-VOLUME_FILE = "condense3d.safetensors"
 FORMAT = 1
 
 
@@ -79,7 +77,7 @@ def export(folder: Path, trainer: Trainer, trunk: HypercolumnTrunk, meta: Mappin
         "licence": "Apache-2.0",
         "made_by": "condense train",
     }
-    head, volume = folder / HEAD_FILE, folder / VOLUME_FILE
+    head, volume = folder / TRAINED_HEAD, folder / TRAINED_VOLUME
     tensors = {name: t.detach().half().cpu().numpy() for name, t in trainer.mean_head.state_dict().items()}
     write_tensors(head, tensors, about)
     trainer.mean_network.save(volume, about)

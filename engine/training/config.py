@@ -17,13 +17,13 @@ from engine.encoders.volume import VolumeConfig
 class LossWeights:
     """Weights of the terms of ``engine.training.losses``; zero leaves a term out."""
 
-    rendered: float = 1.0
-    """InfoNCE between the features marched into the two views of a pair."""
-    crossed: float = 0.5
+    rendered: float = 0.25
+    """InfoNCE between the features marched into the two views of a pair, both of which had photos."""
+    crossed: float = 1.0
     """InfoNCE between one view's marched feature and the other's 2D feature, both ways."""
     photo: float = 0.5
     """InfoNCE between the 2D features of the two views; counts once the 2D branch learns."""
-    agree: float = 0.5
+    agree: float = 1.0
     """1 - cos of the marched and the 2D feature of one pixel (the paper's consistency)."""
     anchor: float = 0.5
     """1 - cos of a linear map of the 2D feature and the frozen trunk's hypercolumn."""
@@ -47,6 +47,8 @@ class TrainConfig:
     """Share of ``rate`` at which the 2D head learns."""
     frozen: float = 0.5
     """Share of the steps, at the start, during which the 2D head rests: a frozen teacher first."""
+    bare: float = 0.4
+    """Share of the steps, at the start, that are spent on bare voxels: no photos, towards what all photos say."""
     warm_up: int = 50
     """Steps over which the rate rises."""
     withheld: float = 0.3

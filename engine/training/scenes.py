@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 LEAST_CORRESPONDENCES = 32
 SCORE_RAYS = 128
+UPRIGHT = 0.75
+"""How often a scene is turned and mirrored about its third axis alone; captures stand on it or on another."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,10 +89,12 @@ class TrainScene:
     ) -> None:
         self.name, self.grid, self.views, self.pairs = name, grid, views, pairs
         self.surface = surface_of(grid, device)
-        self.pyramid = Pyramid(Voxels.of([torch.tensor(grid.index, device=device)]), depth)
+        self._index, self._depth = torch.tensor(grid.index, dtype=torch.long, device=device), depth
+        self.pyramid = Pyramid(Voxels.of([self._index]), depth)
         self._levels, self._scores, self._device = levels, scores, device
         self._sides, self._bags = Sides(views), BagMaker(grid, device)
         self._maps: dict[int, Float32] = {}
+        self._said: Tensor | None = None
 
     def map(self, view: int, head: HypercolumnHead, *, keep: bool) -> Float32:
         """(h, w, D) features of a photo; ``keep``: the head rests, so the map may be reused."""
@@ -116,6 +120,24 @@ class TrainScene:
             for _ in lift.add_slices(self.views[speaker].camera, features):
                 yield Progress(0, 0, "views")
         return torch.from_numpy(lift.result().mean).to(self._device)
+
+    def turned(self, rng: np.random.Generator) -> Pyramid:
+        """The voxels' pyramid in a random one of the cube's 48 orientations, upright most often: more
+        rooms for free."""
+        upright = rng.random() < UPRIGHT
+        order = [*rng.permutation(2), 2] if upright else rng.permutation(3)
+        mirrored = rng.random(3) < 0.5
+        mirrored[2] &= not upright
+        index = self._index[:, [int(axis) for axis in order]]
+        for axis in np.flatnonzero(mirrored):
+            index[:, axis] = index[:, axis].max() - index[:, axis]
+        return Pyramid(Voxels.of([index]), self._depth)
+
+    def said_by_all(self, head: HypercolumnHead) -> Job[Tensor]:
+        """(V, D) mean of what all photos say of the voxels; computed once, so the head must rest."""
+        if self._said is None:
+            self._said = yield from self.lifted(range(len(self.views)), head, keep=True)
+        return self._said
 
     def speakers(self, view: int, other: int) -> list[int]:
         """Places of the photos that may speak for a view of a pair."""

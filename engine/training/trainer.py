@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -119,26 +119,9 @@ class Trainer:
         for group in self.optimiser.param_groups:
             rises = min(1.0, (self.step + 1) / max(1, config.warm_up))
             group["lr"] = config.rate * group["share"] * rises * fall
-        sides = yield from self._draw(rng)
         cuts = Cuts()
-        samples: list[ViewSample] = []
-        scores: list[Tensor] = []
-        near: list[Tensor] = []
-        said = lifted_by_both(sides)
-        for side in sides:
-            blind = bool(rng.random() < config.withheld)
-            image = torch.zeros_like(side.image) if blind else side.image
-            slices = self.network.slices(self._scene.surface, image, self._scene.pyramid, cuts)
-            change = yield from _with_progress(slices)
-            features = change.onto(image).features
-            samples.append(self._sample(side, features, self.head))
-            near.append(lifted_term(features, said))
-            marched = side.score_bags.mix(torch.sigmoid(change.score_logits)[:, None])[:, 0]
-            scores.append(score_term(marched / side.score_bags.opacity, side.score))
-            yield self._progress()
-        terms = {**dense_terms(samples[0], samples[1]), "score": torch.stack(scores).mean()}
-        terms["lifted"] = torch.stack(near).mean()
-        loss = weighted(terms, config.weights)
+        work = self._bare(cuts, rng) if self.step < config.bare * config.steps else self._joint(cuts, rng)
+        loss, terms = yield from work
         self.optimiser.zero_grad()
         yield from _with_progress(cuts.backward(loss))
         learning = [*self.network.parameters(), *(self.head.parameters() if self.head_learns else ())]
@@ -151,6 +134,41 @@ class Trainer:
         self._average()
         yield self._progress()
         return StepReport(self.step, float(loss.detach()), {name: float(t.detach()) for name, t in terms.items()})
+
+    def _bare(self, cuts: Cuts, rng: np.random.Generator) -> Job[tuple[Tensor, dict[str, Tensor]]]:
+        """What photos say of a scene's voxels, guessed from the voxels alone; one pass, and no rays."""
+        scene = self.scenes[int(rng.integers(len(self.scenes)))]
+        said = yield from scene.said_by_all(self.head)
+        nothing = torch.zeros_like(said)
+        change = yield from _with_progress(self.network.slices(scene.surface, nothing, scene.turned(rng), cuts))
+        terms = {"lifted": lifted_term(change.onto(nothing).features, said)}
+        return weighted(terms, self.config.weights), terms
+
+    def _joint(self, cuts: Cuts, rng: np.random.Generator) -> Job[tuple[Tensor, dict[str, Tensor]]]:
+        """All losses on a pair of views; now and then a side's photos are withheld."""
+        config, weights = self.config, self.config.weights
+        sides = yield from self._draw(rng)
+        samples: list[ViewSample] = []
+        scores: list[Tensor] = []
+        near: list[Tensor] = []
+        said = lifted_by_both(sides)
+        pyramid = self._scene.turned(rng)
+        for side in sides:
+            blind = bool(rng.random() < config.withheld)
+            if blind:  # else any mark of the place would do: both sides see the same voxels
+                weights = replace(weights, rendered=0.0)
+            image = torch.zeros_like(side.image) if blind else side.image
+            slices = self.network.slices(self._scene.surface, image, pyramid, cuts)
+            change = yield from _with_progress(slices)
+            features = change.onto(image).features
+            samples.append(self._sample(side, features, self.head))
+            near.append(lifted_term(features, said))
+            marched = side.score_bags.mix(torch.sigmoid(change.score_logits)[:, None])[:, 0]
+            scores.append(score_term(marched / side.score_bags.opacity, side.score))
+            yield self._progress()
+        terms = {**dense_terms(samples[0], samples[1]), "score": torch.stack(scores).mean()}
+        terms["lifted"] = torch.stack(near).mean()
+        return weighted(terms, weights), terms
 
     def measure(self, scenes: Sequence[TrainScene]) -> Job[Measures]:
         """Consistency of the averaged weights on a fixed choice of pairs of some scenes."""

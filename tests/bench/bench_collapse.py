@@ -38,7 +38,7 @@ def curves(
     scenes: list[TrainScene], device: torch.device, weights: LossWeights, steps: int, every: int, seed: int
 ) -> list[dict[str, Any]]:
     """What is measured every so many steps of a training."""
-    config = TrainConfig(steps=steps, head_rate=1.0, frozen=0.0, average=0.9, seed=seed, weights=weights)
+    config = TrainConfig(steps=steps, head_rate=1.0, frozen=0.0, bare=0.0, average=0.9, seed=seed, weights=weights)
     trainer = Trainer(config, scenes, embedded_head(device), None, device)
     finish(trainer.start())
     out: list[dict[str, Any]] = [{"step": 0, **finish(trainer.measure(scenes))}]

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import torch
 
 from engine.api.jobs import finish
+from engine.captures import open_capture
 from engine.encoders.pca import ColourBasis
+from engine.encoders.volume import VolumeConfig, VolumeEncoder
+from engine.encoders.volume.working import WorkingVoxels
 from engine.grid import GridSpec, RadianceGrid
-from engine.lifted import UNSEEN_GREY, LiftedOn, make_lifted
+from engine.lifted import UNSEEN_GREY, LiftedOn, lift, make_lifted
+from engine.queries.bank import FeatureBank
 from engine.queries.quantise import quantise
+from engine.results import ResultStore
+from engine.training.rooms.grid import fused_grid
+from tests.conftest import write_tiny_capture
 
 
 def lifted() -> LiftedOn:
@@ -59,3 +69,42 @@ def test_values_are_carried_by_place() -> None:
     assert scene.carry(other, values).tolist() == [2, 4, 0]  # its own place, the one beside it, nothing near
     assert list(scene.follow(other)) == []  # known by now
     assert scene.carry(scene.grid, values) is values
+
+
+class FakeMaps:
+    """What ``lift`` asks of a feature set: two views that see a wall, and a 3D encoder or none."""
+
+    def __init__(self, volume: VolumeEncoder | None) -> None:
+        self.volume, self.dim, self.id = volume, 6, f"fake-{volume is None}"
+        rng = np.random.default_rng(0)
+        self.basis = ColourBasis.fit(rng.normal(size=(50, 6)).astype(np.float32))
+        self.bank = FeatureBank(6)
+        for view in (0, 1):
+            map_ = rng.normal(size=(12, 16, 6)).astype(np.float32)
+            self.bank.add_view(view, map_ / np.linalg.norm(map_, axis=2, keepdims=True))
+
+    def views(self) -> list[int]:
+        return [0, 1]
+
+
+def test_what_the_3d_encoder_adds_is_added_where_photos_speak(tmp_path: Path) -> None:
+    capture = open_capture(write_tiny_capture(tmp_path / "tiny", width=160, height=120))
+    grid = finish(fused_grid(capture, 30_000))
+    torch.manual_seed(0)
+    network = VolumeEncoder(VolumeConfig(dim=6, widths=(8, 8, 8))).eval()
+    torch.nn.init.normal_(network.head.weight)
+    store = ResultStore.of(capture.fingerprint, capture.path, tmp_path / "cache")
+    plain, changed = (
+        finish(lift(grid, FakeMaps(volume), capture, store))
+        for volume in (None, network)  # type: ignore[arg-type]
+    )
+    rows = np.flatnonzero(plain.weight > 0)
+    image = np.zeros((len(grid.index), 6), np.float32)
+    image[rows] = plain.features(rows)
+    voxels = WorkingVoxels(grid, network.levels, torch.device("cpu"))
+    expected = finish(voxels.encode(network, torch.from_numpy(image))).features.numpy()
+    found = changed.features(rows)
+    assert (found * expected[rows]).sum(axis=1).min() > 0.99
+    assert (found * image[rows]).sum(axis=1).mean() < 0.95
+    unseen = np.flatnonzero(plain.weight <= 0)
+    assert not changed.codes[unseen].any()

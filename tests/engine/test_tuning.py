@@ -103,11 +103,11 @@ def test_stopping_keeps_what_was_reached(ready: Session) -> None:
         if isinstance(reply, TrainingUpdate) and reply.step == 2:
             break
     job.close()  # type: ignore[attr-defined]
+    from engine.encoders.mobile import TRAINED_HEAD
     from engine.encoders.weights import read_weights
-    from engine.training.checkpoint import HEAD_FILE
     from engine.tuning import folder_of
 
-    assert read_weights(folder_of(ready.scene) / HEAD_FILE)[1]["steps"] == 2
+    assert read_weights(folder_of(ready.scene) / TRAINED_HEAD)[1]["steps"] == 2
 
 
 def test_another_photo_may_be_shown(ready: Session) -> None:

@@ -34,6 +34,10 @@ def surface_of(grid: RadianceGrid, device: torch.device) -> Tensor:
 class WorkingVoxels:
     """The blocks of a grid, made once for all passes over it.
 
+    Attributes:
+        blocks: W, how many there are.
+        parent: (V,) the block of each voxel.
+
     Args:
         grid: of V voxels.
         levels: of the network's pyramid.
@@ -45,17 +49,17 @@ class WorkingVoxels:
         coarse = coarsened(grid, most)
         self.surface = surface_of(coarse.grid, device)
         self.pyramid = Pyramid(Voxels.of([torch.tensor(coarse.grid.index, device=device)]), levels)
-        self._parent = torch.tensor(coarse.parent, device=device)
-        self._blocks = len(coarse.grid.index)
+        self.parent = torch.tensor(coarse.parent, device=device)
+        self.blocks = len(coarse.grid.index)
 
     def pooled(self, values: Tensor) -> Tensor:
         """(V, C) unit features of the voxels to (W, C) of the blocks; zero where a block has none."""
-        total = values.new_zeros(self._blocks, values.shape[1]).index_add_(0, self._parent, values)
+        total = values.new_zeros(self.blocks, values.shape[1]).index_add_(0, self.parent, values)
         return F.normalize(total, dim=1)
 
     def spread(self, values: Tensor) -> Tensor:
         """(W, …) values of the blocks to their (V, …) voxels."""
-        return values[self._parent]
+        return values[self.parent]
 
     def change(self, network: VolumeEncoder, image: Tensor) -> Job[VolumeChange]:
         """What the encoder adds to the voxels, given their lifted features (V, D); rows of zeros where there are none.
@@ -63,16 +67,20 @@ class WorkingVoxels:
         Returns:
             change (V, D) and score logits (V,).
         """
+        found = yield from self.block_change(network, self.pooled(image))
+        return VolumeChange(self.spread(found.change), self.spread(found.score_logits))
+
+    def block_change(self, network: VolumeEncoder, image: Tensor) -> Job[VolumeChange]:
+        """The same of the blocks alone: ``image`` (W, D), change (W, D), score logits (W,)."""
         # not inference mode: the pyramid's maps are made on first use, and training may use them too
         with torch.no_grad():
-            slices = network.slices(self.surface, self.pooled(image), self.pyramid)
+            slices = network.slices(self.surface, image, self.pyramid)
         while True:
             try:
                 with torch.no_grad():
                     next(slices)
             except StopIteration as stop:
-                found: VolumeChange = stop.value
-                return VolumeChange(self.spread(found.change), self.spread(found.score_logits))
+                return stop.value
             yield Progress(0, 0, "layers")
 
     def encode(self, network: VolumeEncoder, image: Tensor) -> Job[VolumeFeatures]:

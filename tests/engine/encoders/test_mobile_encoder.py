@@ -110,6 +110,13 @@ def test_the_head_is_linear_on_the_enlarged_hypercolumn(default: MobileEncoder) 
     np.testing.assert_allclose(default.encode(image), expected.numpy(), atol=1e-5)
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA here")
+def test_cuda_agrees_with_the_cpu(default: MobileEncoder) -> None:
+    image = picture(90, 120)
+    found = load_encoder("default", torch.device("cuda")).encode(image)
+    assert float((found * default.encode(image)).sum(axis=2).min()) > 0.995
+
+
 def test_encoding_gives_way_between_blocks(default: MobileEncoder) -> None:
     assert sum(1 for _ in default.encode_slices(picture(100, 100))) >= 5
 

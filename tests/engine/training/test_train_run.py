@@ -11,8 +11,9 @@ from safetensors.torch import load_file
 
 from engine.api.errors import QueryError, WeightsError
 from engine.api.jobs import Progress, finish
+from engine.encoders.mobile import TRAINED_HEAD, TRAINED_VOLUME
 from engine.encoders.volume import VolumeConfig, load_volume_encoder
-from engine.training.checkpoint import HEAD_FILE, STATE_FILE, VOLUME_FILE
+from engine.training.checkpoint import STATE_FILE
 from engine.training.config import TrainConfig
 from engine.training.run import train
 from tests.conftest import write_tiny_capture
@@ -40,8 +41,8 @@ def whole(capture: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_weights_logs_and_metrics_are_left(whole: Path) -> None:
-    assert load_volume_encoder(whole / VOLUME_FILE).config == CONFIG.volume
-    for name in (HEAD_FILE, STATE_FILE, "metrics.json"):
+    assert load_volume_encoder(whole / TRAINED_VOLUME).config == CONFIG.volume
+    for name in (TRAINED_HEAD, STATE_FILE, "metrics.json"):
         assert (whole / name).stat().st_size > 100
     (events,) = whole.glob("events.out.tfevents.*")
     assert b"loss/total" in events.read_bytes()
@@ -54,7 +55,7 @@ def test_a_stopped_training_goes_on_as_if_it_had_not(whole: Path, capture: Path,
         if isinstance(progress, Progress) and progress.unit == "steps" and progress.done == 2:
             break
     job.close()
-    assert not (tmp_path / VOLUME_FILE).exists()
+    assert not (tmp_path / TRAINED_VOLUME).exists()
     answer = finish(train([capture], tmp_path, TrainConfig(), CPU, resume=True))  # the checkpoint's settings count
     assert answer["steps"] == 4
     want, found = load_file(whole / STATE_FILE), load_file(tmp_path / STATE_FILE)

@@ -11,10 +11,10 @@ import torch
 
 from engine.api.errors import WeightsError
 from engine.api.jobs import finish
-from engine.captures import open_capture
+from engine.captures import Capture, open_capture
 from engine.encoders.mobile import HypercolumnHead, embedded_head, embedded_trunk
 from engine.encoders.volume import VolumeConfig
-from engine.grid import FitSettings, fit_grid
+from engine.grid import FitSettings, RadianceGrid, fit_grid
 from engine.storage import write_tensors
 from engine.training.checkpoint import STATE_FILE, export, load_state, save_state
 from engine.training.config import LossWeights, TrainConfig
@@ -24,7 +24,7 @@ from tests.conftest import write_tiny_capture
 
 CPU = torch.device("cpu")
 CONFIG = TrainConfig(
-    steps=24, warm_up=4, correspondences=64, lift_views=3, pairs=12, volume=VolumeConfig(widths=(16, 16, 16))
+    steps=24, bare=0.0, warm_up=4, correspondences=64, lift_views=3, pairs=12, volume=VolumeConfig(widths=(16, 16, 16))
 )
 
 
@@ -38,7 +38,11 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> TrainScene:
     folder = write_tiny_capture(tmp_path_factory.mktemp("training") / "tiny", width=160, height=120)
     capture = open_capture(folder)
     grid = finish(fit_grid(capture, FitSettings(seconds=2, cells=40_000)))
-    found = finish(prepare(capture, embedded_trunk(CPU), CONFIG, CPU, grid))
+    return prepared(capture, grid, CPU)
+
+
+def prepared(capture: Capture, grid: RadianceGrid, device: torch.device) -> TrainScene:
+    found = finish(prepare(capture, embedded_trunk(device), CONFIG, device, grid))
     assert found is not None
     return found
 
@@ -102,6 +106,18 @@ def test_a_resumed_training_is_the_unbroken_one(scene: TrainScene, head: Hyperco
 def test_other_seeds_give_other_weights(scene: TrainScene, head: HypercolumnHead) -> None:
     first, other = (trained(replace(CONFIG, seed=s), scene, head, steps=2).tensors() for s in (0, 1))
     assert not all(torch.equal(first[k], other[k]) for k in first)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA here")
+def test_steps_on_cuda_are_those_on_the_cpu(scene: TrainScene, tmp_path: Path) -> None:
+    capture = open_capture(write_tiny_capture(tmp_path / "tiny", width=160, height=120))
+    config = replace(CONFIG, frozen=0.0)
+    totals: list[list[float]] = []
+    for device in (CPU, torch.device("cuda")):
+        trainer = Trainer(config, [prepared(capture, scene.grid, device)], embedded_head(device), None, device)
+        finish(trainer.start())
+        totals.append([finish(trainer.run_step()).total for _ in range(4)])
+    np.testing.assert_allclose(totals[1], totals[0], rtol=0.02)
 
 
 def test_features_collapse_without_anchor_and_contrast(scene: TrainScene, head: HypercolumnHead) -> None:

@@ -116,3 +116,17 @@ def test_weights_of_another_size_are_refused(tmp_path: Path) -> None:
 
 def test_the_shipped_size_is_small_enough() -> None:
     assert sum(p.numel() for p in VolumeEncoder().parameters()) * 2 <= 8_000_000  # bytes as fp16
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA here")
+def test_cuda_agrees_with_the_cpu_forward_and_backward() -> None:
+    index, surface, image = scene()
+    found: list[tuple[Tensor, Tensor]] = []
+    for device in ("cpu", "cuda"):
+        net = network().to(device)
+        pyramid = Pyramid(Voxels.of([index.to(device)]), net.levels)
+        out = net(surface.to(device), image.to(device), pyramid)
+        (out.features[:, 0].sum() + out.score_logits.sum()).backward()
+        found.append((out.features.detach().cpu(), net.surface.kernel.grad.cpu()))  # type: ignore[union-attr]
+    torch.testing.assert_close(found[1][0], found[0][0], rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(found[1][1], found[0][1], rtol=1e-2, atol=1e-2 * float(found[0][1].abs().max()))
