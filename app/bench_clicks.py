@@ -1,4 +1,4 @@
-"""Clicks through the real window and queue while a fit or a training runs: how long until the answer shows, how late the GUI is."""
+"""Clicks through the real window while a fit or a training runs: time until the answer shows, how late the GUI is."""
 
 from __future__ import annotations
 

@@ -29,6 +29,7 @@ from engine.encoders.mobile import (
     HypercolumnHead,
     embedded_head,
     embedded_trunk,
+    embedded_volume,
     load_head,
 )
 from engine.encoders.pca import ColourBasis
@@ -77,8 +78,7 @@ def train(scene: SceneState, request: TrainEncoders) -> Replies[None]:
     trunk = embedded_trunk(device)
     yield None
     head, network = _start(folder_of(scene), request.afresh, device)
-    if network is not None:
-        config = replace(config, volume=network.config)
+    config = replace(config, volume=network.config)
     # The grid's depth tells the truth: it is what the canvas shows, and every view has it.
     ready = yield from report(request, prepare(capture, trunk, config, device, grid))
     if ready is None:
@@ -140,14 +140,14 @@ def save_weights(scene: SceneState, request: SaveWeights) -> Replies[None]:
     yield Notice(id=request.id, text=f"Weights saved in {target}")
 
 
-def _start(folder: Path, afresh: bool, device: torch.device) -> tuple[HypercolumnHead, VolumeEncoder | None]:
+def _start(folder: Path, afresh: bool, device: torch.device) -> tuple[HypercolumnHead, VolumeEncoder]:
     """The weights to start from: the last training's, if wanted and readable, else the embedded ones."""
     if not afresh:
         try:
             return load_head(folder / TRAINED_HEAD, device), load_volume_encoder(folder / TRAINED_VOLUME).to(device)
         except CondenseError:
             pass
-    return embedded_head(device), None
+    return embedded_head(device), embedded_volume(device)
 
 
 def _save(scene: SceneState, request: TrainEncoders, trainer: Trainer, trunk: HypercolumnTrunk) -> TrainedWeights:
@@ -168,6 +168,7 @@ class _Preview:
         self._speakers = list(range(0, len(ready.views), step))[:SHOWN_VIEWS]
         self._shown = 0.0
         self._basis: ColourBasis | None = None
+        self._known: Float32 | None = None
 
     @property
     def due(self) -> bool:
@@ -197,7 +198,11 @@ class _Preview:
             photo=basis.apply(photo),
             marched=np.round(np.clip(marched, 0, 1) * 255).astype(np.uint8),
         )
-        yield from self._voxels(change.change.cpu().numpy(), basis)
+        added = change.change.cpu().numpy()
+        if self._known is None:  # the scene's features hold what the 3D encoder in use adds
+            shown = self._scene.features
+            self._known = added if shown is not None and shown.volume is not None else np.zeros_like(added)
+        yield from self._voxels(added - self._known, basis)
 
     def _colours(self, photo: Float32) -> ColourBasis:
         """The window's own basis where its features are of this width, so that colours go on from what was shown."""
@@ -208,7 +213,7 @@ class _Preview:
         return self._basis
 
     def _voxels(self, change: Float32, basis: ColourBasis) -> Replies[None]:
-        """Colours for the canvas: what the network adds, on what was lifted onto each fine voxel before."""
+        """Colours for the canvas: what the training added to each fine voxel's features."""
         grid, lifted = self._scene.grid, self._lifted
         if grid is None or lifted is None or lifted.grid is not grid or self._scene.version != self._version:
             return  # it is being fitted anew, or has no features yet

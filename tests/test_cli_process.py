@@ -158,6 +158,11 @@ def test_bench_consistency_measures_a_fitted_capture(fitted: tuple[Path, Path, d
     capture, cache, _ = fitted
     done = condense("bench", "consistency", capture, "--encoders", "default", "--pairs", "3", "--json", cache=cache)
     rows = json.loads(done.stdout)["rows"]
-    assert [r["features"] for r in rows] == ["voxel colour", "condense2d", "condense2d lifted"]
+    assert [r["features"] for r in rows] == [
+        "voxel colour",
+        "condense2d",
+        "condense2d lifted",
+        "photo to condense2d lifted",
+    ]
     missing = condense("bench", "consistency", capture, "--volume", cache / "none.safetensors", cache=cache, code=2)
     assert "none.safetensors" in missing.stderr

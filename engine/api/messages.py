@@ -317,7 +317,7 @@ class JobProgress(Reply):
 class TrainingUpdate(Reply):
     """``step`` of ``steps`` are done. ``losses``: of the last step by name, with ``total``; ``measures``: recall_2d,
     recall_3d, variance_2d, variance_3d, agreement (2D and marched 3D features at true correspondences of this very
-    capture, so not held out), None between measurements."""
+    capture, so not held out), geometry (voxels without photos against what photos say), None between measurements."""
 
     step: int
     steps: int

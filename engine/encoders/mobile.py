@@ -13,6 +13,7 @@ from engine.api.scene import Float32, UInt8
 from engine.encoders.hypercolumn import LONG_SIDE, OURS, RAW, STRIDE, HypercolumnTrunk, Level, channels
 from engine.encoders.image import ImageEncoder, unit_map
 from engine.encoders.layout import working_size
+from engine.encoders.volume import VolumeEncoder, load_volume_encoder
 from engine.encoders.weights import load_module, read_weights, tensors_id
 from engine.runtime import asset_path
 from engine.storage import digest
@@ -110,6 +111,11 @@ def embedded_head(device: torch.device) -> HypercolumnHead:
     return load_head(asset_path(HEAD_FILE), device)
 
 
+def embedded_volume(device: torch.device) -> VolumeEncoder:
+    """The 3D encoder that belongs to the embedded 64-d encoder."""
+    return load_volume_encoder(asset_path(VOLUME_FILE)).to(device)
+
+
 def load_raw(device: torch.device) -> MobileEncoder:
     """The untrained 512-d hypercolumn."""
     return MobileEncoder("raw", device, asset_path(TRUNK_FILE), None)
@@ -118,8 +124,7 @@ def load_raw(device: torch.device) -> MobileEncoder:
 def load_default(device: torch.device) -> MobileEncoder:
     """Our embedded 64-d encoder."""
     encoder = MobileEncoder("default", device, asset_path(TRUNK_FILE), asset_path(HEAD_FILE))
-    volume = asset_path(VOLUME_FILE)
-    encoder.volume_file = volume if volume.is_file() else None
+    encoder.volume_file = asset_path(VOLUME_FILE)
     return encoder
 
 

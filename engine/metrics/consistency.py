@@ -47,8 +47,8 @@ GREY = 0.25
 """Fourth channel of the colour baseline, so that grey has a direction too."""
 
 Float64 = NDArray[np.float64]
-Maps = Callable[[int, int], Job[tuple[Float32, Float32]]]
-"""Places of a pair's views to the two maps (h, w, D) that are compared, rows of zeros where nothing is known."""
+Map = Callable[[int, int], Job[Float32]]
+"""Places of a view and of the other of its pair to the view's map (h, w, D), rows of zeros where nothing is known."""
 
 
 class ConsistencyRow(TypedDict):
@@ -117,31 +117,30 @@ def bench_consistency(
     things = thing_pixels(capture, views, drawn)
     rows: list[ConsistencyRow] = []
 
-    def measured(name: str, maps: Maps) -> Job[None]:
-        found = yield from pair_errors(views, drawn, maps, name)
+    def measured(name: str, query: Map, target: Map | None = None) -> Job[None]:
+        found = yield from pair_errors(views, drawn, query, target or query, name)
         rows.append(_row(capture.name, name, found, truth, things))
 
     colour = np.concatenate([grid.rgb - 0.5, np.full((len(grid.rgb), 1), GREY, np.float32)], axis=1)
-    yield from measured("voxel colour", _rendered(grid, views, lambda _view, _sides: colour))
+    yield from measured("voxel colour", _rendered(grid, views, lambda _view, _other: colour))
     bank: FeatureBank | None = None
     for name in encoders:
         encoder = load_encoder(name, resolve_device(device))
         shown = NAMES.get(encoder.name, encoder.name)
         bank = yield from _encode(capture, views, encoder, sides.needed(chosen))
-        yield from measured(shown, _photos(bank))
-        lifted = _lifted(grid, views, bank)
-        in_3d = _rendered(grid, views, lambda v, s, f=lifted: f(s(v)).mean, sides)
+        photos, lifted = _photos(bank), _lifted(grid, views, bank)
+        in_3d = _rendered(grid, views, lambda v, o, f=lifted: f(sides.of(v, o)).mean)
+        yield from measured(shown, photos)
         yield from measured(f"{shown} lifted", in_3d)
-        yield from measured(f"photo to {shown} lifted", _crossed(_photos(bank), in_3d))
+        yield from measured(f"photo to {shown} lifted", photos, in_3d)
     if volume is not None and bank is not None:
-        encode = _volume_encoder(grid, volume)
-        lifted = _lifted(grid, views, bank)
-        with_photos = _rendered(grid, views, lambda v, s: encode(lifted(s(v)).mean), sides)
+        encode, photos, lifted = _volume_encoder(grid, volume), _photos(bank), _lifted(grid, views, bank)
+        with_photos = _rendered(grid, views, lambda v, o: encode(lifted(sides.of(v, o)).mean))
         yield from measured("condense3d", with_photos)
-        yield from measured("photo to condense3d", _crossed(_photos(bank), with_photos))
+        yield from measured("photo to condense3d", photos, with_photos)
         alone = encode(np.zeros((len(grid.index), bank.dim), np.float32))
-        without = _rendered(grid, views, lambda _view, _sides: alone)
-        yield from measured("photo to condense3d, no photos", _crossed(_photos(bank), without))
+        without = _rendered(grid, views, lambda _view, _other: alone)
+        yield from measured("photo to condense3d, no photos", photos, without)
         yield from measured("condense3d, no photos", without)
         everyone = lifted(sides.needed(chosen))
         seen = torch.from_numpy(everyone.weight > 0)
@@ -175,13 +174,18 @@ class Sides:
 
 
 def pair_errors(
-    views: Sequence[DepthView], drawn: Sequence[tuple[tuple[int, int], Correspondences]], maps: Maps, name: str
+    views: Sequence[DepthView],
+    drawn: Sequence[tuple[tuple[int, int], Correspondences]],
+    query: Map,
+    target: Map,
+    name: str,
 ) -> Job[_Found]:
     """Distances of the answers to the truth, in diagonals of the target, and margins, pair by pair."""
     found = _Found([], [], [])
     for done, ((a, b), truth) in enumerate(drawn):
         yield Progress(done, len(drawn), "pairs", name)
-        query_map, target_map = yield from maps(a, b)
+        query_map = yield from query(a, b)
+        target_map = yield from target(b, a)
         size_a, size_b = (np.array([views[v].camera.width, views[v].camera.height]) for v in (a, b))
         queries = sample_many(query_map, truth.source_px / size_a)
         cell, mean = nearest_cells(queries, target_map)
@@ -242,42 +246,25 @@ def _encode(
     return bank
 
 
-def _photos(bank: FeatureBank) -> Maps:
-    def maps(a: int, b: int) -> Job[tuple[Float32, Float32]]:
+def _photos(bank: FeatureBank) -> Map:
+    def of(view: int, _other: int) -> Job[Float32]:
         yield Progress(0, 1, "pairs")
-        return bank.map(a), bank.map(b)
+        return bank.map(view)
 
-    return maps
-
-
-def _crossed(query: Maps, target: Maps) -> Maps:
-    """The query's side by one, the target's by the other."""
-
-    def maps(a: int, b: int) -> Job[tuple[Float32, Float32]]:
-        of_query, _ = yield from query(a, b)
-        _, of_target = yield from target(a, b)
-        return of_query, of_target
-
-    return maps
+    return of
 
 
-def _rendered(
-    grid: RadianceGrid,
-    views: Sequence[DepthView],
-    features: Callable[[int, Callable[[int], list[int]]], Float32],
-    sides: Sides | None = None,
-) -> Maps:
-    """Voxel features (V, D) of each view of a pair, rendered into it; ``features`` is told who may speak for it."""
+def _rendered(grid: RadianceGrid, views: Sequence[DepthView], features: Callable[[int, int], Float32]) -> Map:
+    """Voxel features (V, D) that a view of a pair has, rendered into it; each is rendered once."""
+    known: dict[tuple[int, int], NDArray[np.float16]] = {}
 
-    def maps(a: int, b: int) -> Job[tuple[Float32, Float32]]:
-        out: list[Float32] = []
-        for view, other in ((a, b), (b, a)):
-            yield Progress(len(out), 2, "views")
-            table = features(view, lambda v, o=other: [] if sides is None else sides.of(v, o))
-            out.append(unit_image(grid, table, views[view]))
-        return out[0], out[1]
+    def of(view: int, other: int) -> Job[Float32]:
+        yield Progress(0, 1, "views")
+        if (view, other) not in known:
+            known[view, other] = unit_image(grid, features(view, other), views[view]).astype(np.float16)
+        return known[view, other].astype(np.float32)
 
-    return maps
+    return of
 
 
 def unit_image(grid: RadianceGrid, table: Float32, view: DepthView) -> Float32:

@@ -93,11 +93,11 @@ def train(
                 if time.perf_counter() - saved > SAVE_SECONDS:
                     save_state(out, trainer, {**about, "history": history})
                     saved = time.perf_counter()
-    finally:  # stopped by a person or done: nothing is lost; after a power cut the last minute is
+    finally:  # stopped or done: nothing is lost, and there are weights; after a power cut the last minute is lost
         save_state(out, trainer, {**about, "history": history})
-    seconds = time.perf_counter() - begin
-    figures = {**about, "seconds": round(seconds, 1), "measures": history[-1] if history else {}}
-    files = export(out, trainer, trunk, figures)
+        seconds = time.perf_counter() - begin
+        figures = {**about, "seconds": round(seconds, 1), "measures": history[-1] if history else {}}
+        files = export(out, trainer, trunk, figures)
     answer = {
         "steps": trainer.step,
         "seconds": round(seconds, 1),

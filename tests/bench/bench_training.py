@@ -80,7 +80,7 @@ if __name__ == "__main__":
     rng = np.random.default_rng(0)
     passes, draws = [], []
     for scene in ready:
-        draws.append(seconds(lambda s=scene: finish(trainer._sides_of(s, trainer.head, rng)), options.steps))  # noqa: SLF001
+        draws.append(seconds(lambda s=scene: finish(trainer._sides_of(s, trainer.head, rng)), options.steps))
         image = scene.surface.new_zeros(len(scene.surface), config.volume.dim)
 
         def both_ways(s=scene, x=image) -> None:  # type: ignore[no-untyped-def]
@@ -90,23 +90,24 @@ if __name__ == "__main__":
     optimiser = seconds(trainer.optimiser.step, 5)
     parts = {"pair": float(np.mean(draws)), "both views, there and back": 2 * float(np.mean(passes)), "adam": optimiser}
 
-    network = VolumeEncoder(config.volume).to(device).eval()
-    rows = {}
     assert fine is not None
-    for name, most in (("in blocks", 16_000), ("voxel by voxel", 1 << 30)):
-        order = np.argsort(np.linalg.norm(fine.index - fine.index.mean(axis=0), axis=1))[:50_000]
-        pyramid = Pyramid(Voxels.of([torch.tensor(fine.index[np.sort(order)], device=device)]), network.levels)
-        if most > len(order):
-            surface = torch.rand(len(order), 4, device=device)
-            image = torch.zeros(len(order), config.volume.dim, device=device)
-            with torch.no_grad():
-                rows[f"50k voxels, {name}"] = seconds(lambda: network(surface, image, pyramid), 5)
-        else:
-            voxels = WorkingVoxels(fine, network.levels, device, most)
-            image = torch.zeros(len(fine.index), config.volume.dim, device=device)
-            rows[f"{len(fine.index)} voxels, {name} ({voxels.blocks})"] = seconds(
-                lambda: finish(voxels.encode(network, image)), 5
-            )
+    network = VolumeEncoder(config.volume).to(device).eval()
+    blocks = WorkingVoxels(fine, network.levels, device)
+    unseen = torch.zeros(len(fine.index), config.volume.dim, device=device)
+    middle = np.sort(np.argsort(np.linalg.norm(fine.index - fine.index.mean(axis=0), axis=1))[:50_000])
+    pyramid = Pyramid(Voxels.of([torch.tensor(fine.index[middle], device=device)]), network.levels)
+    surface = torch.rand(len(middle), 4, device=device)
+
+    def whole() -> None:
+        with torch.no_grad():
+            network(surface, unseen[: len(middle)], pyramid)
+
+    rows = {
+        f"{len(fine.index)} voxels in {blocks.blocks} blocks": seconds(
+            lambda: finish(blocks.encode(network, unseen)), 5
+        ),
+        f"{len(middle)} voxels one by one": seconds(whole, 5),
+    }
     answer = {
         "device": str(device),
         "threads": threads,

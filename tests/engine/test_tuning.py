@@ -65,7 +65,8 @@ def test_every_step_is_told_and_the_last_is_measured(trained: list[Reply]) -> No
     assert all(u.steps == 3 and np.isfinite(u.losses["total"]) for u in updates)
     assert updates[0].measures is None
     assert updates[-1].measures is not None
-    assert set(updates[-1].measures) == {"recall_2d", "recall_3d", "variance_2d", "variance_3d", "agreement"}
+    told = {"recall_2d", "recall_3d", "variance_2d", "variance_3d", "agreement", "geometry"}
+    assert set(updates[-1].measures) == told
     assert isinstance(trained[-1], JobFinished)
 
 

@@ -53,16 +53,11 @@ def test_voxels_that_know_their_place_are_found(capture: Capture, grid: Radiance
     noise = rng.normal(size=place.shape).astype(np.float32)
 
     def recall(table: np.ndarray) -> float:
-        def maps(a: int, b: int) -> Job[tuple[np.ndarray, np.ndarray]]:
+        def of(view: int, _other: int) -> Job[np.ndarray]:
             yield Progress(0, 1, "pairs")
-            return unit_image(grid, table, views[a]), unit_image(grid, rng.permutation(table), views[b])
+            return unit_image(grid, table if table is place else rng.permutation(table), views[view])
 
-        def same(a: int, b: int) -> Job[tuple[np.ndarray, np.ndarray]]:
-            yield Progress(0, 1, "pairs")
-            return unit_image(grid, table, views[a]), unit_image(grid, table, views[b])
-
-        chosen = same if table is place else maps
-        found = finish(pair_errors(views, drawn, chosen, "x"))
+        found = finish(pair_errors(views, drawn, of, of, "x"))
         return float((np.concatenate(found.error) <= 0.05).mean())
 
     assert recall(place) > 0.9
@@ -75,11 +70,11 @@ def test_an_unknown_query_is_no_answer(capture: Capture) -> None:
     pair = finish(view_pairs(views, 1, rng))[0]
     drawn = [(pair, pixels_of_pairs(views, [pair], 10, rng))]
 
-    def nothing(a: int, b: int) -> Job[tuple[np.ndarray, np.ndarray]]:
+    def nothing(_view: int, _other: int) -> Job[np.ndarray]:
         yield Progress(0, 1, "pairs")
-        return np.zeros((4, 4, 3), np.float32), np.zeros((4, 4, 3), np.float32)
+        return np.zeros((4, 4, 3), np.float32)
 
-    found = finish(pair_errors(views, drawn, nothing, "x"))
+    found = finish(pair_errors(views, drawn, nothing, nothing, "x"))
     assert np.isinf(found.error[0]).all()
     assert found.known == [0.0]
 
@@ -89,13 +84,15 @@ def test_the_table_has_a_row_for_each_kind_and_is_the_same_each_time(capture: Ca
     volume = VolumeEncoder(VolumeConfig(widths=(8, 8, 8))).eval()
     rows = finish(bench_consistency(capture, grid, encoders=("default",), volume=volume, pairs=4, device="cpu"))
     assert [r["features"] for r in rows] == [
-        "voxel colour", "condense2d", "condense2d lifted", "condense3d", "condense3d, no photos",
+        "voxel colour", "condense2d", "condense2d lifted", "photo to condense2d lifted",
+        "condense3d", "photo to condense3d", "photo to condense3d, no photos", "condense3d, no photos",
     ]  # fmt: skip
     for row in rows:
         assert 0 <= row["recall_1"] <= row["recall_2"] <= row["recall_5"] <= 1
         assert 0 < row["known"] <= 1
         assert row["pixels"] > 0
         assert row["truth"] == "depth"
+        assert (row["like_lifted"] is not None) == (row["features"] == "condense3d, no photos")
     again = finish(bench_consistency(capture, grid, encoders=("default",), volume=volume, pairs=4, device="cpu"))
     assert again == rows
 

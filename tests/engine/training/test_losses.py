@@ -33,7 +33,7 @@ def test_voxels_are_pulled_only_where_photos_speak_and_photos_never() -> None:
     features = F.normalize(torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]), dim=1).requires_grad_()
     lifted = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 0.0]], requires_grad=True)
     loss = lifted_term(features, lifted)
-    assert float(loss) == pytest.approx(0.5)  # mean of 0 and 1; nothing is known of the third
+    assert loss.item() == pytest.approx(0.5)  # mean of 0 and 1; nothing is known of the third
     loss.backward()
     assert features.grad is not None
     assert not features.grad[2].any()
@@ -45,7 +45,7 @@ def test_scores_are_taken_from_the_photo() -> None:
     photo = torch.tensor([1.0, 0.0], requires_grad=True)
     marched = torch.tensor([0.5, 0.0], requires_grad=True)
     loss = score_term(marched, photo)
-    assert float(loss) == pytest.approx(math.log(2) / 2, abs=1e-4)
+    assert loss.item() == pytest.approx(math.log(2) / 2, abs=1e-4)
     loss.backward()
     assert photo.grad is None
     assert marched.grad is not None

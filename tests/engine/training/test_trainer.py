@@ -14,10 +14,11 @@ from engine.api.jobs import finish
 from engine.captures import Capture, open_capture
 from engine.encoders.mobile import HypercolumnHead, embedded_head, embedded_trunk
 from engine.encoders.volume import VolumeConfig
-from engine.grid import FitSettings, RadianceGrid, fit_grid
+from engine.grid import RadianceGrid
 from engine.storage import write_tensors
 from engine.training.checkpoint import STATE_FILE, export, load_state, save_state
 from engine.training.config import LossWeights, TrainConfig
+from engine.training.rooms.grid import fused_grid
 from engine.training.scenes import TrainScene, prepare
 from engine.training.trainer import Trainer
 from tests.conftest import write_tiny_capture
@@ -37,8 +38,7 @@ def head() -> HypercolumnHead:
 def scene(tmp_path_factory: pytest.TempPathFactory) -> TrainScene:
     folder = write_tiny_capture(tmp_path_factory.mktemp("training") / "tiny", width=160, height=120)
     capture = open_capture(folder)
-    grid = finish(fit_grid(capture, FitSettings(seconds=2, cells=40_000)))
-    return prepared(capture, grid, CPU)
+    return prepared(capture, finish(fused_grid(capture, 40_000)), CPU)
 
 
 def prepared(capture: Capture, grid: RadianceGrid, device: torch.device) -> TrainScene:
@@ -76,7 +76,32 @@ def test_losses_fall_and_consistency_rises(scene: TrainScene, head: HypercolumnH
     after = finish(trainer.measure([scene]))
     assert np.mean([r.total for r in reports[-5:]]) < np.mean([r.total for r in reports[:5]]) - 0.3
     assert after["agreement"] > before["agreement"]
-    assert after["variance_3d"] > 0.3
+    assert after["variance_3d"] > 0.2
+
+
+def test_a_scene_is_turned_and_mirrored_but_stays_itself(scene: TrainScene) -> None:
+    rng = np.random.default_rng(0)
+    index = torch.tensor(scene.grid.index).long()
+    as_it_was, upright = 0, 0
+    for _ in range(40):
+        found = scene.turned(rng).levels[0].coords[:, 1:]
+        assert int(found.min()) >= 0
+        steps, before = (found[1:] - found[:-1]).abs(), (index[1:] - index[:-1]).abs()
+        assert torch.equal(steps.sort(dim=1).values, before.sort(dim=1).values)
+        as_it_was += torch.equal(found, index)
+        upright += torch.equal(found[:, 2], index[:, 2])
+    assert as_it_was < 15
+    assert 22 <= upright < 40
+
+
+def test_bare_voxels_first(scene: TrainScene, head: HypercolumnHead) -> None:
+    trainer = Trainer(replace(CONFIG, bare=1.0, average=0.5, rate=5e-3), [scene], head, None, CPU)
+    finish(trainer.start())
+    before = finish(trainer.measure([scene]))
+    reports = [finish(trainer.run_step()) for _ in range(CONFIG.steps)]
+    assert all(set(r.terms) == {"lifted"} for r in reports)
+    assert finish(trainer.measure([scene]))["geometry"] > before["geometry"] + 0.1
+    assert torch.equal(trainer.head.bias, head.bias)
 
 
 def test_the_head_rests_first_and_learns_then(scene: TrainScene, head: HypercolumnHead) -> None:
