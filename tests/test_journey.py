@@ -77,8 +77,8 @@ def test_open_fit_encode_click(qtbot: QtBot, tmp_path: Path, layout: str) -> Non
 
     spot = next(
         (x, y)
-        for y in np.linspace(0.4, 0.7, 7) * window.canvas.widget.height()
-        for x in np.linspace(0.4, 0.6, 5) * window.canvas.widget.width()
+        for y in np.linspace(0.1, 0.9, 17) * window.canvas.widget.height()
+        for x in np.linspace(0.1, 0.9, 17) * window.canvas.widget.width()
         if window.canvas.pick(float(x), float(y)) is not None
     )
     QTest.mouseClick(window.canvas.widget, Qt.MouseButton.LeftButton, pos=QPoint(round(spot[0]), round(spot[1])))
