@@ -147,7 +147,7 @@ ACTIONS: tuple[Action, ...] = (
            "Encode all photos with weights from a folder", group=2),
     Action("built_in_weights", "Back to built-in weights", "Engine", lambda t: t.controller.training.use_built_in(),
            "", "", "Encode all photos with the weights that come along", group=2),
-    Action("cancel_jobs", "Cancel all jobs", "Engine", lambda t: t.controller.cancel_all(), "Ctrl+.", "cancel",
+    Action("cancel_jobs", "Cancel all jobs", "Engine", lambda t: t.controller.jobs.cancel_all(), "Ctrl+.", "cancel",
            group=3),
 
     Action("clear", "Clear match", "Help", lambda t: t.controller.escape(), "Esc", "", "One step back"),

@@ -7,14 +7,14 @@ from dataclasses import fields, replace
 from typing import Any
 
 from app import colormaps
+from app.job_desk import JobDesk
 from app.photo_loader import PHOTO_SIDE, PhotoLoader
 from app.ports import Outbox, View
 from app.resolve import resolve
-from app.state import Answer, AppState, Banner, Colouring, PanelMode, Query, Store, fresh, with_item, with_job
+from app.state import Answer, AppState, Banner, Colouring, PanelMode, Query, Store, fresh, with_item
 from app.training import TrainingDesk
 from app.view_state import ViewState
 from engine.api.messages import (
-    CancelJob,
     CaptureOpened,
     EncodeViews,
     EngineReady,
@@ -22,8 +22,6 @@ from engine.api.messages import (
     FitGrid,
     HoverQuery,
     JobCancelled,
-    JobFinished,
-    JobProgress,
     MatchQuery,
     MatchReply,
     Notice,
@@ -74,6 +72,7 @@ class Controller:
         self._loader = PhotoLoader(outbox.send)
         self._open_id = 0
         self._encoding = (0, state.encoder)  # the last request to encode, and the encoder before it
+        self.jobs = JobDesk(self.store, outbox.send)
         self.training = TrainingDesk(self.store, outbox.send, self.encode)
         self.store.listen(lambda _old, _new: self._refresh())
 
@@ -103,8 +102,7 @@ class Controller:
 
     def close_capture(self) -> None:
         """Back to the empty window; jobs stop."""
-        for job in self.state.jobs:
-            self.cancel(job.id)
+        self.jobs.cancel_all()
         self._loader.forget()
         self._outbox.forget_match()
         self._outbox.forget_hover()
@@ -120,17 +118,6 @@ class Controller:
         self._encoding = (request.id, self.state.encoder)
         self.store.update(encoder=name)
         self._start(request)
-
-    def cancel(self, job_id: int) -> None:
-        if any(j.id == job_id and j.live for j in self.state.jobs):
-            self._outbox.send(CancelJob(job_id=job_id))
-
-    def cancel_all(self) -> None:
-        for job in self.state.jobs:
-            self.cancel(job.id)
-
-    def clear_finished(self) -> None:
-        self.store.update(jobs=tuple(j for j in self.state.jobs if j.live))
 
     # --- queries
 
@@ -248,7 +235,7 @@ class Controller:
 
     def receive(self, reply: Reply) -> None:
         """One reply of the engine, on the GUI thread."""
-        if self.training.receive(reply):
+        if self.training.receive(reply) or self.jobs.receive(reply):
             return
         match reply:
             case EngineReady():
@@ -270,18 +257,6 @@ class Controller:
                 self._ask_again()
             case MatchReply():
                 self._answered(reply)
-            case JobProgress():
-                self._job(
-                    reply.id, title=reply.title, status="running", done=reply.done, total=reply.total, unit=reply.unit,
-                    rate=reply.rate, eta=reply.eta, note=reply.note,
-                )  # fmt: skip
-            case JobFinished():
-                self._job(reply.id, title=reply.title, status="finished", seconds=reply.seconds, eta=None)
-                psnr = reply.metrics.get("psnr")
-                if psnr is not None:
-                    self.store.update(psnr=psnr)
-            case JobCancelled():
-                self._job(reply.id, title=reply.title, status="cancelled", eta=None)
             case Failed():
                 self._failed(reply)
             case Notice():
@@ -349,16 +324,13 @@ class Controller:
         if s.query is not None and reply.id == s.query.id:
             self.store.update(query=None, pinned=None)
         if any(j.id == reply.id for j in s.jobs):
-            self._job(reply.id, status="failed", eta=None, note=reply.what)
+            self.jobs.change(reply.id, status="failed", eta=None, note=reply.what)
         self.store.update(banner=Banner(reply.what, reply.text, error=True))
-
-    def _job(self, job_id: int, **changes: Any) -> None:
-        self.store.update(jobs=with_job(self.state.jobs, job_id, **changes))
 
     def _start(self, request: FitGrid | EncodeViews) -> None:
         if self.state.scene is None:
             return
-        self._job(request.id, title=request.title)
+        self.jobs.change(request.id, title=request.title)
         self._outbox.send(request)
 
     def _ask(self, source: PixelSource | PointSource, pos_w: Pos | None, **changes: Any) -> None:

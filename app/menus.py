@@ -10,6 +10,7 @@ from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import QMainWindow, QMenu, QSizePolicy, QToolBar, QWidget
 
 from app.actions import ACTIONS, Action
+from app.training_state import encoder_title
 
 RIGHT_END = ("screenshot", "theme", "shortcuts")
 
@@ -60,6 +61,38 @@ def build_bars(window: QMainWindow, runner: Callable[[Action], Callable[[], None
     for name in RIGHT_END:
         bars.toolbar.addAction(bars.actions[name])
     return bars
+
+
+class RecentMenu(QMenu):
+    """Captures that were open before, the newest first."""
+
+    def __init__(self, opens: Callable[[str], None]) -> None:
+        super().__init__("Open recent")
+        self._opens = opens
+
+    def show_recent(self, paths: tuple[str, ...]) -> None:
+        self.clear()
+        self.setEnabled(bool(paths))
+        for path in paths:
+            self.addAction(path).triggered.connect(lambda _=False, at=path: self._opens(at))
+
+
+class EncoderMenu(QMenu):
+    """The encoders there are, the one in use ticked."""
+
+    def __init__(self, chooses: Callable[[str], None]) -> None:
+        super().__init__("Encoder")
+        self._chooses = chooses
+
+    def show_encoders(self, names: tuple[str, ...], current: str, own: str | None) -> None:
+        """``own``: the folder of this capture's training, if there is one."""
+        self.clear()
+        self.setEnabled(bool(names))
+        for name in names:
+            action = self.addAction(encoder_title(name, own))
+            action.setCheckable(True)
+            action.setChecked(name == current)
+            action.triggered.connect(lambda _=False, n=name: self._chooses(n))
 
 
 def _action(window: QMainWindow, spec: Action, runner: Callable[[Action], Callable[[], None]]) -> QAction:

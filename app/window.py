@@ -13,7 +13,6 @@ from PySide6.QtWidgets import (
     QApplication,
     QFileDialog,
     QMainWindow,
-    QMenu,
     QStackedWidget,
     QVBoxLayout,
     QWidget,
@@ -26,7 +25,7 @@ from app.canvas.home import NamedView
 from app.canvas.scene_canvas import SceneCanvas
 from app.controller import Controller
 from app.docks import bring_to_front, build_docks, grow, in_front
-from app.menus import build_bars
+from app.menus import EncoderMenu, RecentMenu, build_bars
 from app.panels.banner import BannerBar
 from app.panels.empty import EmptyPage
 from app.panels.images import ImagesPanel
@@ -39,7 +38,6 @@ from app.panels.training import TrainingPanel
 from app.settings import LAYOUT_VERSION, Settings
 from app.state import AppState, Colouring, PanelMode
 from app.throttle import Throttle
-from app.training_state import encoder_title
 from app.view_state import ActionsView, ViewState
 from engine.api.client import EngineClient
 
@@ -140,7 +138,7 @@ class Window(QMainWindow):
         self.layers.colouring_chosen.connect(self._choose_colouring)
         self.layers.threshold_moved.connect(self._set_threshold)
         self.layers.cutaway_toggled.connect(lambda: self._trigger("cutaway"))
-        self.jobs.cancelled.connect(c.cancel)
+        self.jobs.cancelled.connect(c.jobs.cancel)
         self.training.asked.connect(self._trigger)
         self.training.steps_chosen.connect(self._set_steps)
         self.training.afresh_chosen.connect(self._set_afresh)
@@ -154,9 +152,9 @@ class Window(QMainWindow):
     def _make_actions(self) -> None:
         bar = build_bars(self, self._runner)
         self.actions_by_id, self.toolbar = bar.actions, bar.toolbar
-        self._recent_menu = QMenu("Open recent", self)
+        self._recent_menu = RecentMenu(self.controller.open)
         bar.menus["File"].insertMenu(self.actions_by_id["open_demo"], self._recent_menu)
-        self._encoder_menu = QMenu("Encoder", self)
+        self._encoder_menu = EncoderMenu(self.controller.encode)
         bar.menus["Engine"].insertMenu(self.actions_by_id["cancel_jobs"], self._encoder_menu)
         self._auto_action = QAction("Fit and encode on opening", self)
         self._auto_action.setCheckable(True)
@@ -218,20 +216,11 @@ class Window(QMainWindow):
 
     def _show_recent(self, paths: tuple[str, ...]) -> None:
         self.empty.show_recent(paths)
-        self._recent_menu.clear()
-        self._recent_menu.setEnabled(bool(paths))
-        for path in paths:
-            self._recent_menu.addAction(path).triggered.connect(lambda _=False, at=path: self.controller.open(at))
+        self._recent_menu.show_recent(paths)
 
     def _show_encoders(self, names: tuple[str, ...], current: str) -> None:
-        self._encoder_menu.clear()
-        self._encoder_menu.setEnabled(bool(names))
-        for name in names:
-            own = self.controller.state.weights
-            action = self._encoder_menu.addAction(encoder_title(name, None if own is None else own.folder))
-            action.setCheckable(True)
-            action.setChecked(name == current)
-            action.triggered.connect(lambda _=False, n=name: self.controller.encode(n))
+        own = self.controller.state.weights
+        self._encoder_menu.show_encoders(names, current, None if own is None else own.folder)
 
     def _show_theme(self, t: theme.Theme) -> None:
         app = QApplication.instance()

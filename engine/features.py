@@ -42,12 +42,14 @@ class ViewFeatureSet:
     Attributes:
         encoder: the 2D encoder.
         volume: the 3D encoder that was trained with it; None: there is none.
+        id: of both; features on voxels belong to one id.
     """
 
     def __init__(self, capture: Capture, store: ResultStore, encoder_name: str, device: str) -> None:
         self.encoder_name = encoder_name
         self.encoder = load_encoder(encoder_name, resolve_device(device))
         self.volume = self._load_volume(resolve_device(device))
+        self.id = self.encoder.id + ("" if self.volume is None else f"+{tensors_id(self.volume.state_dict())}")
         self.bank = FeatureBank(self.encoder.dim)
         self.basis: ColourBasis | None = None
         self.skipped: dict[int, str] = {}
@@ -76,11 +78,6 @@ class ViewFeatureSet:
     def dim(self) -> int:
         """Channels of a feature."""
         return self.encoder.dim
-
-    @property
-    def id(self) -> str:
-        """Of both encoders: features on voxels belong to one id."""
-        return self.encoder.id + ("" if self.volume is None else f"+{tensors_id(self.volume.state_dict())}")
 
     @property
     def complete(self) -> bool:

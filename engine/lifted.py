@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.api.jobs import Job, Progress
+from engine.api.jobs import Job, Progress, row_slices
 from engine.api.scene import Float32, UInt8
 from engine.carry import rows_beside
 from engine.encoders.pca import ColourBasis
+from engine.grid.coarse import coarsened_slices
 from engine.grid.lift import LiftAccumulator
 from engine.grid.radiance import RadianceGrid
 from engine.queries.quantise import Codes, dequantise, quantise, unit_scale
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from engine.features import ViewFeatureSet
 
 UNSEEN_GREY = 90
-SLICE_ROWS = 1 << 14
 NOTE = "lifting features onto voxels"
 SAMPLE_ROWS = 40_000
 """The mutual check of a clicked 3D point searches about so many voxels: neighbours are alike."""
@@ -73,7 +73,7 @@ class LiftedOn:
         if other is self.grid or known is other:
             return
         rows = np.empty(len(other.index), np.int64)
-        for part in _slices(len(rows)):
+        for part in row_slices(len(rows)):
             centres_w = other.spec.to_world(other.index[part] + 0.5)
             rows[part] = rows_beside(self.grid.spec.to_grid(centres_w), self.grid.lut)
             yield
@@ -102,7 +102,7 @@ def make_lifted(
     centres_w = np.empty((count, 3), np.float32)
     seen = grid.lut.copy()
     seen[tuple(grid.index[weight <= 0].T)] = -1
-    for part in _slices(count):
+    for part in row_slices(count):
         yield Progress(part.start, count, "voxels", NOTE)
         scale[part] = unit_scale(codes[part])
         rgb[part] = basis.apply(dequantise(codes[part], scale[part]))
@@ -146,7 +146,7 @@ def lift(grid: RadianceGrid, maps: ViewFeatureSet, capture: Capture, store: Resu
         change = None if maps.volume is None else (yield from _change(grid, accumulator, maps.volume))
         codes = np.empty((len(grid.index), maps.dim), np.int8)
         spread = np.empty(len(grid.index), np.float32)
-        for part in _slices(len(codes)):
+        for part in row_slices(len(codes)):
             mean, spread[part] = accumulator.part(part)
             if change is not None:
                 mean += np.where(accumulator.weight[part, None] > 0, change.blocks[change.parent[part]], 0)
@@ -172,17 +172,15 @@ def _change(grid: RadianceGrid, accumulator: LiftAccumulator, network: VolumeEnc
     """One pass of the 3D encoder over the grid in blocks."""
     import torch
 
-    from engine.encoders.volume.working import WorkingVoxels
+    from engine.encoders.volume.working import MOST, WorkingVoxels
 
+    coarse = yield from coarsened_slices(grid, MOST)
     device = next(network.parameters()).device
-    blocks = WorkingVoxels(grid, network.levels, device)
+    blocks = WorkingVoxels(coarse, network.levels, device)
     yield Progress(0, 1, "layers", NOTE)
-    total = torch.zeros(blocks.blocks, network.config.dim, device=device)
-    for part in _slices(len(grid.index)):
-        total.index_add_(0, blocks.parent[part], torch.from_numpy(accumulator.part(part)[0]).to(device))
-        yield Progress(0, 1, "layers", NOTE)
-    found = yield from blocks.block_change(network, torch.nn.functional.normalize(total, dim=1))
-    return _Change(found.change.cpu().numpy(), blocks.parent.cpu().numpy())
+    image = yield from blocks.pool(lambda part: torch.from_numpy(accumulator.part(part)[0]), network.config.dim)
+    found = yield from blocks.block_change(network, image)
+    return _Change(found.change.cpu().numpy(), coarse.parent)
 
 
 def _parse(tensors: dict[str, NDArray[Any]], voxels: int, dim: int) -> tuple[Codes, Float32, Float32] | None:
@@ -197,8 +195,3 @@ def _parse(tensors: dict[str, NDArray[Any]], voxels: int, dim: int) -> tuple[Cod
         and spread.dtype == weight.dtype == np.float32
     )
     return (codes, spread, weight) if fits else None
-
-
-def _slices(count: int) -> Iterator[slice]:
-    for start in range(0, count, SLICE_ROWS):
-        yield slice(start, min(start + SLICE_ROWS, count))

@@ -6,12 +6,16 @@ import importlib.resources
 import os
 import random
 from pathlib import Path
+from typing import TypeVar
 
 import numba
 import numpy as np
 import torch
 
 from engine.api.errors import ResourceError
+from engine.api.jobs import Job
+
+T = TypeVar("T")
 
 
 def asset_path(name: str) -> Path:
@@ -56,3 +60,14 @@ def seed_all(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002 - libraries still read the global state
     torch.manual_seed(seed)
+
+
+def without_gradient(job: Job[T]) -> Job[T]:
+    """``job``, computed without a graph; the switch is the thread's, so it is back on between slices."""
+    while True:
+        try:
+            with torch.no_grad():
+                progress = next(job)
+        except StopIteration as stop:
+            return stop.value
+        yield progress

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from engine.api.errors import CacheError, CondenseError, QueryError
+from engine.api.jobs import row_slices
 from engine.api.messages import (
     JobFinished,
     Notice,
@@ -35,7 +37,7 @@ from engine.encoders.mobile import (
 from engine.encoders.pca import ColourBasis
 from engine.encoders.volume import VolumeEncoder, load_volume_encoder
 from engine.encoders.volume.working import MOST
-from engine.grid.coarse import coarsened
+from engine.grid.coarse import coarsened_slices
 from engine.march import render_table
 from engine.runtime import resolve_device
 from engine.scene_state import Replies, SceneState, report, without_replies
@@ -47,7 +49,6 @@ from engine.training.trainer import Trainer
 FOLDER = "trained"
 """Of the weights, in the capture's cache."""
 
-SLICE_ROWS = 1 << 14
 PREVIEW_SECONDS = 5.0
 SAVE_SECONDS = 30.0
 MEASURE_EVERY = 25
@@ -169,6 +170,7 @@ class _Preview:
         self._shown = 0.0
         self._basis: ColourBasis | None = None
         self._known: Float32 | None = None
+        self._parent: NDArray[np.int64] | None = None
 
     @property
     def due(self) -> bool:
@@ -179,9 +181,10 @@ class _Preview:
         """Both branches' features of the chosen photo, and the 3D ones on the voxels."""
         ready, trainer = self._ready, self._trainer
         place = self._place.get(self._scene.preview_view, 0)
-        photo = ready.map(place, trainer.mean_head, keep=False)
+        rests = not trainer.head_learns  # then the average is the head itself, and the training keeps its maps too
+        photo = ready.map(place, trainer.mean_head, keep=rests)
         yield None
-        image = yield from without_replies(ready.lifted(self._speakers, trainer.mean_head, keep=False))
+        image = yield from without_replies(ready.lifted(self._speakers, trainer.mean_head, keep=rests))
         change = yield from without_replies(trainer.change(ready, image))
         basis = self._colours(photo)
         features = change.onto(image).features.cpu().numpy()
@@ -219,11 +222,12 @@ class _Preview:
             return  # it is being fitted anew, or has no features yet
         if lifted.codes.shape[1] != change.shape[1]:
             return
-        parent = coarsened(grid, MOST).parent
+        if self._parent is None:
+            self._parent = (yield from without_replies(coarsened_slices(grid, MOST))).parent
+        parent = self._parent
         rgb = np.empty((len(parent), 3), np.uint8)
-        for first in range(0, len(parent), SLICE_ROWS):
-            rows = np.arange(first, min(first + SLICE_ROWS, len(parent)))
-            shown = lifted.shown[rows]
-            rgb[rows] = basis.apply(lifted.features(shown) + change[parent[shown]])
+        for part in row_slices(len(parent)):
+            shown = lifted.shown[part]
+            rgb[part] = basis.apply(lifted.features(shown) + change[parent[shown]])
             yield None
         yield VoxelFeatures(id=self._id, encoder="training", version=self._version, rgb=rgb, spread=lifted.spread)

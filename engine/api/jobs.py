@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
 T = TypeVar("T")
+
+SLICE_ROWS = 1 << 14
 
 
 @dataclass(frozen=True)
@@ -32,3 +34,9 @@ def finish(job: Job[T], on_progress: Callable[[Progress], None] | None = None) -
             return stop.value
         if on_progress is not None:
             on_progress(progress)
+
+
+def row_slices(count: int) -> Iterator[slice]:
+    """``count`` rows in pieces, so many voxels as are worked on between two yields."""
+    for start in range(0, count, SLICE_ROWS):
+        yield slice(start, min(start + SLICE_ROWS, count))

@@ -68,13 +68,13 @@ class Level:
         return rows @ (self.features @ columns.T)
 
     def sample(self, rel: Tensor) -> Tensor:
-        """Read the level, bilinearly, at (N, 2) relative positions (x, y): (N, C)."""
+        """Read the level, bilinearly, at (N, 2) relative positions (x, y): (N, C) float32."""
         a, b = self.features.shape[2:]
         flat = self.features[0].flatten(1).T
-        out = self.features.new_zeros(len(rel), flat.shape[1])
+        out = torch.zeros(len(rel), flat.shape[1], device=self.features.device)
         for row, row_weight in self._corners(rel[:, 1], self.height, a):
             for column, column_weight in self._corners(rel[:, 0], self.width, b):
-                out += flat[row * b + column] * (row_weight * column_weight)[:, None]
+                out += flat[row * b + column].float() * (row_weight * column_weight)[:, None]
         return out
 
     def _corners(self, rel: Tensor, pixels: int, samples: int) -> list[tuple[Tensor, Tensor]]:

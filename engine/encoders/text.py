@@ -1,7 +1,7 @@
 """Words and features in one space: t(s), a sentence encoder, and g, the map of 64-d features into it (METHOD 1, 3).
 
-The embedded g was trained against all-MiniLM-L6-v2 (Apache-2.0; 384-d). It says what a thing is called, within the
-names of furniture and of ImageNet it was taught; it is not CLIP.
+``engine.training.text`` trains g against a sentence encoder such as all-MiniLM-L6-v2 (Apache-2.0; 384-d). It then says
+what a thing is called, within the names it was taught; it is not CLIP.
 """
 
 from __future__ import annotations
@@ -16,11 +16,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from engine.api.errors import WeightsError
-from engine.encoders.weights import first_line, load_module, read_weights
-from engine.runtime import asset_path
+from engine.encoders.weights import first_line, foreign, load_module, read_weights
 from engine.storage import write_tensors
 
-TEXT_FILE = "weights/text.safetensors"
 HIDDEN = 128
 
 
@@ -96,26 +94,20 @@ class TextHead(nn.Module):
         write_tensors(path, tensors, {**meta, "text_head": sizes})
 
 
-def load_text_head(path: Path | None = None) -> tuple[TextHead, dict[str, Any]]:
-    """Read what ``TextHead.save`` wrote, and its metadata; None: the embedded one.
+def load_text_head(path: Path) -> tuple[TextHead, dict[str, Any]]:
+    """Read what ``TextHead.save`` wrote, and its metadata.
 
     Raises:
         WeightsError: no such file, or not these weights.
     """
-    path = asset_path(TEXT_FILE) if path is None else path
     tensors, meta = read_weights(path)
     try:
         dim, text_dim, hidden = (int(x) for x in meta["text_head"])
         if not all(0 < x <= 1 << 14 for x in (dim, text_dim, hidden)):
             raise ValueError(f"sizes {meta['text_head']}")
     except (KeyError, TypeError, ValueError) as e:
-        raise WeightsError(
-            "these weights do not belong to a text head",
-            path=path,
-            found=first_line(e),
-            expected="its sizes in the file's metadata",
-            mend="choose a file that python -m engine.training.text wrote",
-        ) from e
+        made_by = "choose a file that python -m engine.training.text wrote"
+        raise foreign("a text head", path, first_line(e), "its sizes in the file's metadata", made_by) from e
     with torch.device("meta"):
         head = TextHead(dim, text_dim, hidden)
     load_module(head, tensors, path, "a text head")

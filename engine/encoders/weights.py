@@ -72,24 +72,17 @@ def load_module(module: nn.Module, tensors: Mapping[str, Tensor], path: Path, wh
         WeightsError: the tensors are not this network's.
     """
     own = module.state_dict()
-
-    def refuse(found: str, expected: str) -> WeightsError:
-        mend = "choose the file made for this encoder"
-        return WeightsError(
-            f"these weights do not belong to {what}", path=path, found=found, expected=expected, mend=mend
-        )
-
     missing, extra = sorted(own.keys() - tensors.keys()), sorted(tensors.keys() - own.keys())
     if missing or extra:
         both = ((missing, "missing"), (extra, "unknown"))
         parts = [f"{len(names)} {word} (first: {names[0]})" for names, word in both if names]
-        raise refuse("tensors " + ", ".join(parts), f"the {len(own)} tensors of {what}")
+        raise foreign(what, path, "tensors " + ", ".join(parts), f"the {len(own)} tensors of {what}")
     for name, target in own.items():
         value = tensors[name]
         if value.shape != target.shape:
-            raise refuse(f"{name} of shape {tuple(value.shape)}", f"shape {tuple(target.shape)}")
+            raise foreign(what, path, f"{name} of shape {tuple(value.shape)}", f"shape {tuple(target.shape)}")
         if not value.is_floating_point():
-            raise refuse(f"{name} of type {value.dtype}", "floating point numbers")
+            raise foreign(what, path, f"{name} of type {value.dtype}", "floating point numbers")
         if not bool(torch.isfinite(value).all()):
             raise WeightsError(
                 "the weights hold numbers that are not finite",
@@ -99,6 +92,13 @@ def load_module(module: nn.Module, tensors: Mapping[str, Tensor], path: Path, wh
             )
     module.load_state_dict({name: tensors[name].float() for name in own}, assign=True)
     module.requires_grad_(False)
+
+
+def foreign(
+    what: str, path: Path, found: str, expected: str, mend: str = "choose the file made for this encoder"
+) -> WeightsError:
+    """The refusal of a file whose weights are not those of ``what``."""
+    return WeightsError(f"these weights do not belong to {what}", path=path, found=found, expected=expected, mend=mend)
 
 
 def tensors_id(tensors: Mapping[str, Tensor]) -> str:

@@ -24,7 +24,8 @@ from engine.api.jobs import Job, Progress, finish
 from engine.api.scene import Float32
 from engine.encoders import load_encoder
 from engine.encoders.image import ImageEncoder
-from engine.encoders.volume.working import WorkingVoxels
+from engine.encoders.volume.working import MOST, WorkingVoxels
+from engine.grid.coarse import coarsened
 from engine.grid.lift import LiftAccumulator, LiftedFeatures
 from engine.march import render_table
 from engine.metrics.correspondence import LONG_SIDE, NAMES, PAIRS, PIXELS_A_PAIR
@@ -293,7 +294,7 @@ def _lifted(
 def _volume_encoder(grid: RadianceGrid, volume: VolumeEncoder) -> Callable[[Float32], Float32]:
     """One pass of the 3D encoder over the grid's voxels, given their lifted features (rows of zeros: none)."""
     device = next(volume.parameters()).device
-    voxels = WorkingVoxels(grid, volume.levels, device)
+    voxels = WorkingVoxels(coarsened(grid, MOST), volume.levels, device)
 
     def encode(image: Float32) -> Float32:
         return finish(voxels.encode(volume, torch.from_numpy(image).to(device))).features.cpu().numpy()

@@ -6,9 +6,9 @@ each piece between two cuts has a backward pass of its own; run last to first th
 
 from __future__ import annotations
 
-from collections.abc import Generator
-
 from torch import Tensor
+
+from engine.api.jobs import Job, Progress
 
 
 class Cuts:
@@ -25,13 +25,13 @@ class Cuts:
         self._cuts.append((x, inner))
         return inner
 
-    def backward(self, loss: Tensor) -> Generator[None, None, None]:
+    def backward(self, loss: Tensor) -> Job[None]:
         """Add the gradients of ``loss`` to the leaves', piece by piece."""
         loss.backward()
-        yield
+        yield Progress(0, 0, "pieces")
         while self._cuts:
             x, inner = self._cuts.pop()
             if inner.grad is not None:
                 x.backward(inner.grad)
             del x, inner
-            yield
+            yield Progress(0, 0, "pieces")

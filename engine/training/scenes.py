@@ -24,7 +24,7 @@ from engine.encoders.layout import working_size
 from engine.encoders.mobile import HypercolumnHead
 from engine.encoders.volume.working import MOST, surface_of
 from engine.grid import LiftAccumulator, RadianceGrid
-from engine.grid.coarse import coarsened
+from engine.grid.coarse import coarsened_slices
 from engine.keypoints.network import load_keypoints
 from engine.march.bags import BagMaker, RayBags
 from engine.metrics.consistency import Sides
@@ -191,8 +191,7 @@ class TrainScene:
     def column(self, view: int, rel: Tensor) -> Tensor:
         """(R, C) hypercolumns at (R, 2) relative positions of a view."""
         with torch.no_grad():
-            levels = (replace(level, features=level.features.float()) for level in self._levels[view])
-            return torch.cat([level.sample(rel) for level in levels], dim=1)
+            return torch.cat([level.sample(rel) for level in self._levels[view]], dim=1)
 
 
 def prepare(
@@ -221,7 +220,7 @@ def prepare(
         from engine.training.rooms.grid import fused_grid
 
         grid = yield from fused_grid(capture, config.cells)
-    grid = coarsened(grid, MOST).grid
+    grid = (yield from coarsened_slices(grid, MOST)).grid
     yield Progress(0, len(views), "views", f"encoding {capture.name}")
     levels: list[list[Level]] = []
     scores: list[NDArray[np.float16]] = []

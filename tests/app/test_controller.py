@@ -126,10 +126,10 @@ def test_progress_after_the_end_does_not_revive_a_job() -> None:
 def test_cancel_asks_the_engine_and_its_answer_ends_the_job() -> None:
     controller, outbox = opened(auto=True)
     fit = outbox.of(FitGrid)[0]
-    controller.cancel(fit.id)
+    controller.jobs.cancel(fit.id)
     assert [r.job_id for r in outbox.of(CancelJob)] == [fit.id]
     controller.receive(JobCancelled(id=fit.id, title="Fitting"))
-    controller.cancel(fit.id)
+    controller.jobs.cancel(fit.id)
     assert len(outbox.of(CancelJob)) == 1
 
 

@@ -17,17 +17,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from engine.api.jobs import finish
 from engine.encoders.mobile import embedded_head, embedded_trunk
 from engine.encoders.volume import VolumeEncoder
-from engine.encoders.volume.working import WorkingVoxels
+from engine.encoders.volume.working import MOST, WorkingVoxels
+from engine.grid.coarse import coarsened
 from engine.runtime import resolve_device, seed_all, set_threads
 from engine.sparse import Pyramid, Voxels
 from engine.training.config import TrainConfig
 from engine.training.rooms.grid import fused_grid
 from engine.training.run import captures_of
-from engine.training.scenes import prepare
+from engine.training.scenes import TrainScene, prepare
 from engine.training.trainer import Trainer
 
 
@@ -83,7 +85,7 @@ if __name__ == "__main__":
         draws.append(seconds(lambda s=scene: finish(trainer._sides_of(s, trainer.head, rng)), options.steps))
         image = scene.surface.new_zeros(len(scene.surface), config.volume.dim)
 
-        def both_ways(s=scene, x=image) -> None:  # type: ignore[no-untyped-def]
+        def both_ways(s: TrainScene = scene, x: Tensor = image) -> None:
             trainer.network(s.surface, x, s.pyramid).features.square().mean().backward()
 
         passes.append(seconds(both_ways, 5))
@@ -92,7 +94,8 @@ if __name__ == "__main__":
 
     assert fine is not None
     network = VolumeEncoder(config.volume).to(device).eval()
-    blocks = WorkingVoxels(fine, network.levels, device)
+    coarse = coarsened(fine, MOST)
+    blocks = WorkingVoxels(coarse, network.levels, device)
     unseen = torch.zeros(len(fine.index), config.volume.dim, device=device)
     middle = np.sort(np.argsort(np.linalg.norm(fine.index - fine.index.mean(axis=0), axis=1))[:50_000])
     pyramid = Pyramid(Voxels.of([torch.tensor(fine.index[middle], device=device)]), network.levels)
@@ -103,7 +106,7 @@ if __name__ == "__main__":
             network(surface, unseen[: len(middle)], pyramid)
 
     rows = {
-        f"{len(fine.index)} voxels in {blocks.blocks} blocks": seconds(
+        f"{len(fine.index)} voxels in {len(coarse.grid.index)} blocks": seconds(
             lambda: finish(blocks.encode(network, unseen)), 5
         ),
         f"{len(middle)} voxels one by one": seconds(whole, 5),

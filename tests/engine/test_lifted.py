@@ -11,8 +11,9 @@ from engine.api.jobs import finish
 from engine.captures import open_capture
 from engine.encoders.pca import ColourBasis
 from engine.encoders.volume import VolumeConfig, VolumeEncoder
-from engine.encoders.volume.working import WorkingVoxels
+from engine.encoders.volume.working import MOST, WorkingVoxels
 from engine.grid import GridSpec, RadianceGrid
+from engine.grid.coarse import coarsened
 from engine.lifted import UNSEEN_GREY, LiftedOn, lift, make_lifted
 from engine.queries.bank import FeatureBank
 from engine.queries.quantise import quantise
@@ -101,7 +102,7 @@ def test_what_the_3d_encoder_adds_is_added_where_photos_speak(tmp_path: Path) ->
     rows = np.flatnonzero(plain.weight > 0)
     image = np.zeros((len(grid.index), 6), np.float32)
     image[rows] = plain.features(rows)
-    voxels = WorkingVoxels(grid, network.levels, torch.device("cpu"))
+    voxels = WorkingVoxels(coarsened(grid, MOST), network.levels, torch.device("cpu"))
     expected = finish(voxels.encode(network, torch.from_numpy(image))).features.numpy()
     found = changed.features(rows)
     assert (found * expected[rows]).sum(axis=1).min() > 0.99

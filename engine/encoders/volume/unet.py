@@ -8,7 +8,7 @@ network serves both: in training the lifted features of a scene are withheld now
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from engine.api.errors import WeightsError
-from engine.encoders.weights import load_module, read_weights
+from engine.api.jobs import Job, Progress, finish
+from engine.encoders.weights import foreign, load_module, read_weights
 from engine.sparse import DownConv, Pyramid, SubmanifoldConv, UpConv
 from engine.storage import write_tensors
 
@@ -124,21 +124,22 @@ class VolumeEncoder(nn.Module):
             image: (N, D) lifted features of unit length; rows of zeros where there are none.
             pyramid: of those voxels, with ``levels`` levels.
         """
-        return _result(self.slices(surface, image, pyramid)).onto(image)
+        return finish(self.slices(surface, image, pyramid)).onto(image)
 
     def slices(
         self, surface: Tensor, image: Tensor, pyramid: Pyramid, cut: Callable[[Tensor], Tensor] = lambda x: x
-    ) -> Generator[None, None, VolumeChange]:
+    ) -> Job[VolumeChange]:
         """``forward``, up to the correction, yielding after each block; ``cut`` is applied to what a block gives."""
+        done = Progress(0, 0, "layers")
         surface = 2 * surface - 1
         known = (image.abs().amax(dim=1, keepdim=True) > 0).to(image.dtype)
         x = cut(self.surface(surface, pyramid, 0) + self.image(image) + known * self.seen)
-        yield
+        yield done
         skips: list[Tensor] = []
         for level, stage in enumerate(self.down):
             for block in stage:
                 x = cut(block(x, pyramid, level))
-                yield
+                yield done
             if level < self.levels - 1:
                 skips.append(x)
                 x = cut(self.narrow[level](x, pyramid, level))
@@ -146,7 +147,7 @@ class VolumeEncoder(nn.Module):
             x = cut(self.widen[level](x, pyramid, level) + skips[level])
             for block in self.up[level]:
                 x = cut(block(x, pyramid, level))
-                yield
+                yield done
         x = F.relu(self.norm(x))
         change = self.head(torch.cat([x, surface.to(x.dtype)], dim=1))
         return VolumeChange(change.float(), self.score(x)[:, 0].float())
@@ -159,14 +160,6 @@ class VolumeEncoder(nn.Module):
         """
         tensors = {name: t.detach().half().cpu().numpy() for name, t in self.state_dict().items()}
         write_tensors(path, tensors, {**(meta or {}), "volume": asdict(self.config)})
-
-
-def _result(slices: Generator[None, None, VolumeChange]) -> VolumeChange:
-    while True:
-        try:
-            next(slices)
-        except StopIteration as stop:
-            return stop.value
 
 
 def _stage(channels: int, out: int, blocks: int) -> nn.ModuleList:
@@ -183,13 +176,9 @@ def load_volume_encoder(path: Path) -> VolumeEncoder:
     try:
         config = VolumeConfig.of(meta["volume"])
     except (KeyError, TypeError, ValueError) as e:
-        raise WeightsError(
-            "these weights do not belong to a volume encoder",
-            path=path,
-            found=json.dumps(meta)[:120] if "volume" not in meta else str(e),
-            expected="the configuration of one in the file's metadata",
-            mend="choose a file that was trained by this program",
-        ) from e
+        found = json.dumps(meta)[:120] if "volume" not in meta else str(e)
+        expected, mend = "the configuration of one in the file's metadata", "choose a file that this program trained"
+        raise foreign("a volume encoder", path, found, expected, mend) from e
     with torch.device("meta"):
         network = VolumeEncoder(config)
     load_module(network, tensors, path, "a volume encoder")

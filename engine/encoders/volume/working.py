@@ -6,6 +6,7 @@ grid is coarse or fine, and its cost is bounded. What it adds to a block is adde
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,9 +14,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from engine.api.jobs import Job, Progress
+from engine.api.jobs import Job, Progress, row_slices
 from engine.encoders.volume.unet import VolumeChange, VolumeEncoder, VolumeFeatures
-from engine.grid.coarse import coarsened
+from engine.grid.coarse import Coarse
+from engine.runtime import without_gradient
 from engine.sparse import Pyramid, Voxels
 
 if TYPE_CHECKING:
@@ -34,57 +36,43 @@ def surface_of(grid: RadianceGrid, device: torch.device) -> Tensor:
 class WorkingVoxels:
     """The blocks of a grid, made once for all passes over it.
 
-    Attributes:
-        blocks: W, how many there are.
-        parent: (V,) the block of each voxel.
-
     Args:
-        grid: of V voxels.
+        coarse: the grid of V voxels in W blocks.
         levels: of the network's pyramid.
         device: where the blocks lie.
-        most: how many they may be.
     """
 
-    def __init__(self, grid: RadianceGrid, levels: int, device: torch.device, most: int = MOST) -> None:
-        coarse = coarsened(grid, most)
-        self.surface = surface_of(coarse.grid, device)
-        self.pyramid = Pyramid(Voxels.of([torch.tensor(coarse.grid.index, device=device)]), levels)
-        self.parent = torch.tensor(coarse.parent, device=device)
-        self.blocks = len(coarse.grid.index)
+    def __init__(self, coarse: Coarse, levels: int, device: torch.device) -> None:
+        self._surface = surface_of(coarse.grid, device)
+        self._pyramid = Pyramid(Voxels.of([torch.tensor(coarse.grid.index, device=device)]), levels)
+        self._parent = torch.tensor(coarse.parent, device=device)
 
-    def pooled(self, values: Tensor) -> Tensor:
-        """(V, C) unit features of the voxels to (W, C) of the blocks; zero where a block has none."""
-        total = values.new_zeros(self.blocks, values.shape[1]).index_add_(0, self.parent, values)
+    def pool(self, of: Callable[[slice], Tensor], dim: int) -> Job[Tensor]:
+        """Unit features of the voxels to (W, D) of the blocks; zero where a block has none.
+
+        Args:
+            of: the features (N, D) of some rows of the voxels, zero where there are none.
+            dim: D.
+        """
+        total = torch.zeros(len(self._surface), dim, device=self._surface.device)
+        for part in row_slices(len(self._parent)):
+            total.index_add_(0, self._parent[part], of(part).to(total.device))
+            yield Progress(part.stop, len(self._parent), "voxels")
         return F.normalize(total, dim=1)
 
-    def spread(self, values: Tensor) -> Tensor:
-        """(W, …) values of the blocks to their (V, …) voxels."""
-        return values[self.parent]
-
-    def change(self, network: VolumeEncoder, image: Tensor) -> Job[VolumeChange]:
-        """What the encoder adds to the voxels, given their lifted features (V, D); rows of zeros where there are none.
-
-        Returns:
-            change (V, D) and score logits (V,).
-        """
-        found = yield from self.block_change(network, self.pooled(image))
-        return VolumeChange(self.spread(found.change), self.spread(found.score_logits))
-
     def block_change(self, network: VolumeEncoder, image: Tensor) -> Job[VolumeChange]:
-        """The same of the blocks alone: ``image`` (W, D), change (W, D), score logits (W,)."""
+        """What the encoder adds to the blocks, given their lifted features (W, D): (W, D), and score logits (W,)."""
         # not inference mode: the pyramid's maps are made on first use, and training may use them too
-        with torch.no_grad():
-            slices = network.slices(self.surface, image, self.pyramid)
-        while True:
-            try:
-                with torch.no_grad():
-                    next(slices)
-            except StopIteration as stop:
-                return stop.value
-            yield Progress(0, 0, "layers")
+        return without_gradient(network.slices(self._surface, image, self._pyramid))
 
     def encode(self, network: VolumeEncoder, image: Tensor) -> Job[VolumeFeatures]:
-        """The voxels' own features (V, D) and score logits (V,); see ``change``."""
-        found = yield from self.change(network, image)
+        """The voxels' own features (V, D) and score logits (V,).
+
+        Args:
+            network: the 3D encoder.
+            image: (V, D) lifted features of unit length; rows of zeros where there are none.
+        """
+        blocks = yield from self.pool(lambda part: image[part], image.shape[1])
+        found = yield from self.block_change(network, blocks)
         with torch.no_grad():
-            return found.onto(image)
+            return VolumeChange(found.change[self._parent], found.score_logits[self._parent]).onto(image)
