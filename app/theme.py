@@ -133,6 +133,7 @@ QHeaderView::section {{ background: {t.panel}; color: {t.muted}; border: none; b
 QScrollBar:vertical {{ background: transparent; width: 10px; margin: 0; }}
 QScrollBar::handle:vertical {{ background: {t.line}; border-radius: 4px; min-height: 30px; margin: 1px 2px; }}
 QScrollBar::handle:vertical:hover {{ background: {t.muted}; }}
+QScrollBar::handle:vertical:disabled {{ background: transparent; }}
 QScrollBar:horizontal {{ background: transparent; height: 10px; margin: 0; }}
 QScrollBar::handle:horizontal {{ background: {t.line}; border-radius: 4px; min-width: 30px; margin: 2px 1px; }}
 QScrollBar::add-line, QScrollBar::sub-line {{ width: 0; height: 0; }}

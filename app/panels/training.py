@@ -80,6 +80,10 @@ class TrainingPanel(QScrollArea):
         super().__init__(parent)
         self.setWidgetResizable(True)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        # always there, though unseen: curves and pictures must not change their width when it comes and goes
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
+        self.verticalScrollBar().rangeChanged.connect(self._show_bar)
+        self._show_bar(0, 0)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self._pause_icons = (QIcon(), QIcon())
         page = QWidget()
@@ -117,6 +121,9 @@ class TrainingPanel(QScrollArea):
             column.addWidget(widget)
         column.addStretch(1)
         self.setWidget(page)
+
+    def _show_bar(self, least: int, most: int) -> None:
+        self.verticalScrollBar().setEnabled(most > least)
 
     # --- parts
 

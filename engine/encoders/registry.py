@@ -24,9 +24,8 @@ def load_encoder(name: str, device: torch.device) -> ImageEncoder:
 
     Args:
         name: ``default`` (embedded, 64-d), ``raw`` (the embedded trunk's 512-d hypercolumn), ``condense:FOLDER`` (what
-            ``condense train`` wrote), ``dinov2:WHICH`` (a hub
-            id such as facebook/dinov2-small, or a local folder in the transformers format), ``condense-vitg:FILE``
-            (official ConDense or DINOv2 ViT weights as safetensors).
+            ``condense train`` wrote), ``dinov2:WHICH`` (a hub id such as facebook/dinov2-small, or a local folder in
+            the transformers format), ``condense-vitg:FILE`` (official ConDense or DINOv2 ViT weights as safetensors).
         device: where to compute.
 
     Raises:

@@ -18,7 +18,7 @@ class LossWeights:
     """Weights of the terms of ``engine.training.losses``; zero leaves a term out."""
 
     rendered: float = 0.25
-    """InfoNCE between the features marched into the two views of a pair, both of which had photos."""
+    """InfoNCE between the features marched into the two views of a pair."""
     crossed: float = 1.0
     """InfoNCE between one view's marched feature and the other's 2D feature, both ways."""
     photo: float = 0.5
@@ -52,7 +52,7 @@ class TrainConfig:
     warm_up: int = 50
     """Steps over which the rate rises."""
     withheld: float = 0.3
-    """How often a side's photos are withheld from the 3D branch (modality dropout)."""
+    """How often later steps are spent on bare voxels too (modality dropout)."""
     average: float = 0.995
     """Decay of the running average of the weights, which is what is kept."""
     clip: float = 1.0

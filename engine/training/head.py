@@ -231,6 +231,8 @@ def progress_printer(every: float = 1.0) -> Callable[[Progress], None]:
 
     def show(p: Progress) -> None:
         nonlocal start, shown, note
+        if not p.total:  # a piece of something else's step
+            return
         now = time.perf_counter()
         kind = p.note.partition(" ")[0]
         if kind != note:

@@ -86,11 +86,12 @@ def train(
                 report = yield from trainer.run_step()
                 log.step(report)
                 yield Progress(report.step, config.steps, "steps", f"loss {report.total:.3f}" + _shown(history))
-                if report.step % max(1, config.validate_every) == 0 or report.step == config.steps:
+                validated = report.step % max(1, config.validate_every) == 0 or report.step == config.steps
+                if validated:
                     measures = yield from trainer.measure(watched)
                     history.append({"step": report.step, "loss": round(report.total, 5), **measures})
                     log.measures(report.step, measures)
-                if time.perf_counter() - saved > SAVE_SECONDS:
+                if validated or time.perf_counter() - saved > SAVE_SECONDS:
                     save_state(out, trainer, {**about, "history": history})
                     saved = time.perf_counter()
     finally:  # stopped or done: nothing is lost, and there are weights; after a power cut the last minute is lost

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 LEAST_CORRESPONDENCES = 32
 SCORE_RAYS = 128
-UPRIGHT = 0.75
+UPRIGHT = 0.9
 """How often a scene is turned and mirrored about its third axis alone; captures stand on it or on another."""
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
@@ -119,8 +119,9 @@ class Trainer:
             rises = min(1.0, (self.step + 1) / max(1, config.warm_up))
             group["lr"] = config.rate * group["share"] * rises * fall
         cuts = Cuts()
-        work = self._bare(cuts, rng) if self.step < config.bare * config.steps else self._joint(cuts, rng)
-        loss, terms = yield from work
+        bare = self.step < config.bare * config.steps or rng.random() < config.withheld
+        bare &= config.weights.lifted > 0  # the one loss of bare voxels
+        loss, terms = yield from (self._bare(cuts, rng) if bare else self._joint(cuts, rng))
         self.optimiser.zero_grad()
         yield from cuts.backward(loss)
         learning = [*self.network.parameters(), *(self.head.parameters() if self.head_learns else ())]
@@ -135,17 +136,24 @@ class Trainer:
         return StepReport(self.step, float(loss.detach()), {name: float(t.detach()) for name, t in terms.items()})
 
     def _bare(self, cuts: Cuts, rng: np.random.Generator) -> Job[tuple[Tensor, dict[str, Tensor]]]:
-        """What photos say of a scene's voxels, guessed from the voxels alone; one pass, and no rays."""
+        """What photos say of a scene's voxels, guessed from the voxels alone; one pass, and no rays.
+
+        Photos are withheld from whole steps: were they withheld from one side of a pair, the losses of the pair would
+        be lowered by any mark of the place, for both sides meet the same voxels.
+        """
         scene = self.scenes[int(rng.integers(len(self.scenes)))]
-        said = yield from scene.said_by_all(self.head)
+        if self.head_learns:
+            some = rng.permutation(len(scene.views))[: 2 * self.config.lift_views]
+            said = yield from scene.lifted([int(view) for view in some], self.head, keep=False)
+        else:
+            said = yield from scene.said_by_all(self.head)
         nothing = torch.zeros_like(said)
         change = yield from self.network.slices(scene.surface, nothing, scene.turned(rng), cuts)
         terms = {"lifted": lifted_term(change.onto(nothing).features, said)}
         return weighted(terms, self.config.weights), terms
 
     def _joint(self, cuts: Cuts, rng: np.random.Generator) -> Job[tuple[Tensor, dict[str, Tensor]]]:
-        """All losses on a pair of views; now and then a side's photos are withheld."""
-        config, weights = self.config, self.config.weights
+        """All losses on a pair of views."""
         sides = yield from self._draw(rng)
         samples: list[ViewSample] = []
         scores: list[Tensor] = []
@@ -153,12 +161,8 @@ class Trainer:
         said = lifted_by_both(sides)
         pyramid = self._scene.turned(rng)
         for side in sides:
-            blind = bool(rng.random() < config.withheld)
-            if blind:  # else any mark of the place would do: both sides see the same voxels
-                weights = replace(weights, rendered=0.0)
-            image = torch.zeros_like(side.image) if blind else side.image
-            change = yield from self.network.slices(self._scene.surface, image, pyramid, cuts)
-            features = change.onto(image).features
+            change = yield from self.network.slices(self._scene.surface, side.image, pyramid, cuts)
+            features = change.onto(side.image).features
             samples.append(self._sample(side, features, self.head))
             near.append(lifted_term(features, said))
             marched = side.score_bags.mix(torch.sigmoid(change.score_logits)[:, None])[:, 0]
@@ -166,7 +170,7 @@ class Trainer:
             yield self._progress()
         terms = {**dense_terms(samples[0], samples[1]), "score": torch.stack(scores).mean()}
         terms["lifted"] = torch.stack(near).mean()
-        return weighted(terms, weights), terms
+        return weighted(terms, self.config.weights), terms
 
     def measure(self, scenes: Sequence[TrainScene]) -> Job[Measures]:
         """Consistency of the averaged weights on a fixed choice of pairs of some scenes."""

@@ -1,14 +1,15 @@
 """The paper's claim, shown: agreement of 2D and 3D alone collapses, with the anchor it does not. One figure::
 
-    python -m tests.bench.bench_collapse SHARDS --rooms 4 --steps 120 --out collapse.png
+    python -m tests.bench.bench_collapse SHARDS HELD_OUT_SHARDS --rooms 4 --steps 120 --out collapse.png
 
 Three trainings from the same start, both branches free to move: agreement alone; agreement and the anchor; all losses.
-Measured on pairs of views of the training rooms: the collapse is one of training, not of generalisation.
+Measured on pairs of views of rooms that were not trained on.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -35,19 +36,33 @@ SHOWN = {"variance_2d": "variance of 2D features", "agreement": "centred cosine 
 
 
 def curves(
-    scenes: list[TrainScene], device: torch.device, weights: LossWeights, steps: int, every: int, seed: int
+    scenes: list[TrainScene],
+    held_out: list[TrainScene],
+    device: torch.device,
+    weights: LossWeights,
+    steps: int,
+    every: int,
+    seed: int,
 ) -> list[dict[str, Any]]:
     """What is measured every so many steps of a training."""
-    config = TrainConfig(steps=steps, head_rate=1.0, frozen=0.0, bare=0.0, average=0.9, seed=seed, weights=weights)
+    free = TrainConfig(steps=steps, head_rate=1.0, frozen=0.0, bare=0.0, withheld=0.0, average=0.9, seed=seed)
+    config = replace(free, weights=weights)
     trainer = Trainer(config, scenes, embedded_head(device), None, device)
     finish(trainer.start())
-    out: list[dict[str, Any]] = [{"step": 0, **finish(trainer.measure(scenes))}]
+    out: list[dict[str, Any]] = [{"step": 0, **finish(trainer.measure(held_out))}]
     show = progress_printer()
     while trainer.step < steps:
         finish(trainer.run_step(), show)
         if trainer.step % every == 0 or trainer.step == steps:
-            out.append({"step": trainer.step, **finish(trainer.measure(scenes))})
+            out.append({"step": trainer.step, **finish(trainer.measure(held_out))})
     return out
+
+
+def rooms_of(path: Path, count: int, device: torch.device, seed: int) -> list[TrainScene]:
+    """The first captures that can be trained on."""
+    trunk = embedded_trunk(device)
+    made = (finish(prepare(c, trunk, TrainConfig(seed=seed), device, None)) for c in captures_of(path))
+    return list(itertools.islice((scene for scene in made if scene is not None), count))
 
 
 def draw(found: dict[str, list[dict[str, Any]]], path: Path) -> None:
@@ -70,7 +85,8 @@ def draw(found: dict[str, list[dict[str, Any]]], path: Path) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("scenes", type=Path, help="a capture with depth, or a folder of room shards")
-    parser.add_argument("--rooms", type=int, default=4)
+    parser.add_argument("held_out", type=Path, help="the same, to measure on")
+    parser.add_argument("--rooms", type=int, default=4, help="so many of each")
     parser.add_argument("--steps", type=int, default=120)
     parser.add_argument("--every", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
@@ -80,14 +96,10 @@ if __name__ == "__main__":
     torch.set_float32_matmul_precision("medium")
     seed_all(options.seed)
     device = resolve_device("auto")
-    trunk, ready = embedded_trunk(device), []
-    for capture in captures_of(options.scenes):
-        scene = finish(prepare(capture, trunk, TrainConfig(seed=options.seed), device, None))
-        if scene is not None:
-            ready.append(scene)
-        if len(ready) == options.rooms:
-            break
-    found = {n: curves(ready, device, w, options.steps, options.every, options.seed) for n, w in VARIANTS.items()}
+    ready, unseen = (rooms_of(path, options.rooms, device, options.seed) for path in (options.scenes, options.held_out))
+    found = {
+        n: curves(ready, unseen, device, w, options.steps, options.every, options.seed) for n, w in VARIANTS.items()
+    }
     options.out.with_suffix(".json").write_text(json.dumps(found, indent=1) + "\n")
     draw(found, options.out)
     print()
