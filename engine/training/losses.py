@@ -1,14 +1,14 @@
 """Losses of the joint training (METHOD 3; the paper's consistency, and our form of everything around it).
 
 With F_A, F_B the features marched into two views at true correspondences, f_A, f_B those of the photos there, x the
-frozen trunk's hypercolumns and h linear maps:
+frozen trunk's hypercolumns and h a linear map, fitted once to f as it is before the training:
 
     rendered  NCE(F_A, F_B)
     crossed   (NCE(F_A, f_B) + NCE(f_A, F_B)) / 2
     photo     NCE(f_A, f_B)
     agree     1 - cos(F, f)                         L_2d3d of the paper, gradients to both branches
-    anchor    1 - cos(h2(f), x)                     L_anchor
-    distil    1 - cos(h3(F), x)                     L_distil
+    anchor    1 - cos(h(f), x)                      L_anchor
+    distil    1 - cos(h(F), x)                      L_distil
     lifted    1 - cos(f3, sg l)                     l: the lifted features of both views' sides, voxel by voxel
     score     BCE(K, sg k)                          marched against the photo's keypoint scores
 
@@ -35,7 +35,7 @@ class ViewSample:
     Attributes:
         marched: (R, D) F, of unit length.
         photo: (R, D) f, of unit length.
-        told_marched, told_photo: (R, C) h3(F) and h2(f).
+        told_marched, told_photo: (R, C) h(F) and h(f).
         column: (R, C) x, the frozen hypercolumn.
         place: (R, 2) the pixels, in diagonals of the photo.
     """

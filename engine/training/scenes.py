@@ -19,7 +19,6 @@ from torch import Tensor
 from engine.api.jobs import Job, Progress
 from engine.api.scene import Float32
 from engine.encoders.hypercolumn import LONG_SIDE, STRIDE, HypercolumnTrunk, Level
-from engine.encoders.image import unit_map
 from engine.encoders.layout import working_size
 from engine.encoders.mobile import HypercolumnHead
 from engine.encoders.volume.working import MOST, surface_of
@@ -105,8 +104,7 @@ class TrainScene:
         levels = [replace(level, features=level.features.float()) for level in self._levels[view]]
         camera = self.views[view].camera
         height, width = working_size(camera.height, camera.width, LONG_SIDE, STRIDE)
-        with torch.inference_mode():
-            features = unit_map(head(levels, (height // STRIDE, width // STRIDE)))
+        features = head.map(levels, (height // STRIDE, width // STRIDE))
         if keep:
             self._maps[view] = features
         return features

@@ -75,16 +75,15 @@ class Trainer:
         self.network = (copy.deepcopy(network) if network else VolumeEncoder(config.volume)).to(device).train()
         self.head = copy.deepcopy(head).to(device)
         columns = sum(p.weight.shape[1] for p in self.head.levels)
-        self.tellers = nn.ModuleList(nn.Linear(head.bias.shape[0], columns) for _ in range(2)).to(device)
+        self.teller = nn.Linear(head.bias.shape[0], columns).to(device).requires_grad_(False)
         torch.random.set_rng_state(generator)
-        for module in (self.network, self.head, self.tellers):
+        for module in (self.network, self.head):
             module.requires_grad_()
         self.mean_network = copy.deepcopy(self.network).requires_grad_(False).eval()
         self.mean_head = copy.deepcopy(self.head).requires_grad_(False)
         groups = [
             {"params": list(self.network.parameters()), "share": 1.0, "weight_decay": 0.01},
             {"params": list(self.head.parameters()), "share": config.head_rate, "weight_decay": 0.0},
-            {"params": list(self.tellers.parameters()), "share": 0.5, "weight_decay": 0.0},
         ]
         self.optimiser = torch.optim.AdamW(groups, lr=config.rate)
 
@@ -94,7 +93,11 @@ class Trainer:
         return self.config.head_rate > 0 and self.step >= self.config.frozen * self.config.steps
 
     def start(self) -> Job[None]:
-        """Fit the linear maps of anchor and distillation to the 2D features as they are; before the first step."""
+        """Fit the linear map of anchor and distillation to the 2D features as they are; before the first step.
+
+        It rests from then on: one that learned would follow features that shrink, and the anchor would hold nothing
+        (variance of 2D features after 120 steps of agreement and anchor: .22 of .90).
+        """
         rng = np.random.default_rng([self.config.seed, VALIDATION_STREAM])
         columns: list[Tensor] = []
         for _ in range(START_PAIRS):
@@ -106,9 +109,8 @@ class Trainer:
             f = torch.cat([f, torch.ones_like(f[:, :1])], dim=1)
             gram = f.T @ f + RIDGE * len(f) * torch.eye(f.shape[1], device=f.device)
             solution = torch.linalg.solve(gram, f.T @ x)
-            for teller in self.tellers:
-                teller.weight.copy_(solution[:-1].T)
-                teller.bias.copy_(solution[-1])
+            self.teller.weight.copy_(solution[:-1].T)
+            self.teller.bias.copy_(solution[-1])
 
     def run_step(self) -> Job[StepReport]:
         """One step of gradient descent, in slices."""
@@ -237,7 +239,7 @@ class Trainer:
         return {
             "network": self.network,
             "head": self.head,
-            "tellers": self.tellers,
+            "teller": self.teller,
             "mean_network": self.mean_network,
             "mean_head": self.mean_head,
         }
@@ -263,8 +265,7 @@ class Trainer:
     def _sample(self, side: Side, features: Tensor, head: HypercolumnHead) -> ViewSample:
         marched = F.normalize(side.bags.mix(features), dim=1)
         photo = F.normalize(head.on(side.column), dim=1)
-        told_photo, told_marched = (t(f) for t, f in zip(self.tellers, (photo, marched), strict=True))
-        return ViewSample(marched, photo, told_marched, told_photo, side.column, side.place)
+        return ViewSample(marched, photo, self.teller(marched), self.teller(photo), side.column, side.place)
 
     @torch.no_grad()
     def _average(self) -> None:

@@ -19,7 +19,7 @@ from engine.encoders.mobile import TRUNK_FILE, HypercolumnHead, MobileEncoder
 from engine.runtime import asset_path
 from engine.training import head as training
 from engine.training import trunk as conversion
-from engine.training.head import Arguments, LinearHead, batch_weights, info_nce, recall, split, train
+from engine.training.head import Arguments, LinearHead, balanced, batch_weights, info_nce, recall, split, train
 from engine.training.pairs import PairSet, open_source
 from engine.training.projection import discriminant_projection
 
@@ -105,6 +105,13 @@ def test_the_stored_head_is_the_trained_one() -> None:
         expected = linear(column)
         out = torch.nn.functional.normalize(stored(levels, (1, 1))[0, :, 0, 0], dim=0)
     torch.testing.assert_close(out, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_fine_levels_gain_and_coarse_ones_lose_at_the_end() -> None:
+    stored = balanced(LinearHead(torch.ones(64, C), torch.ones(64))).tensors()
+    share = [float(stored[f"levels.{n}.weight"].unique()) for n in range(len(channels(OURS)))]
+    assert share == pytest.approx([1.15, 1.15, 1, 1, 0.85, 1.15, 1, 1, 0.85])  # blocks 3 6 10 13 17, 6 10 13 17
+    assert torch.equal(stored["bias"], torch.ones(64))
 
 
 def test_command_writes_weights_that_load(
