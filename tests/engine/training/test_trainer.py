@@ -104,6 +104,25 @@ def test_bare_voxels_first(scene: TrainScene, head: HypercolumnHead) -> None:
     assert torch.equal(trainer.head.bias, head.bias)
 
 
+@pytest.mark.parametrize("frozen", [0.0, 1.0])
+def test_photos_are_withheld_from_whole_steps(scene: TrainScene, head: HypercolumnHead, frozen: float) -> None:
+    always = replace(CONFIG, withheld=1.0, frozen=frozen)
+    trainer = Trainer(always, [scene], head, None, CPU)
+    finish(trainer.start())
+    assert set(finish(trainer.run_step()).terms) == {"lifted"}
+    trainer = Trainer(replace(always, withheld=0.0), [scene], head, None, CPU)
+    finish(trainer.start())
+    assert {"lifted", "crossed", "score"} < set(finish(trainer.run_step()).terms)
+
+
+def test_the_map_of_the_anchor_rests(scene: TrainScene, head: HypercolumnHead) -> None:
+    trainer = trained(replace(CONFIG, frozen=0.0, head_rate=1.0), scene, head, steps=2)
+    start = Trainer(CONFIG, [scene], head, None, CPU)
+    finish(start.start())
+    assert torch.equal(trainer.teller.weight, start.teller.weight)
+    assert not torch.equal(trainer.head.bias, head.bias)
+
+
 def test_the_head_rests_first_and_learns_then(scene: TrainScene, head: HypercolumnHead) -> None:
     half = trained(replace(CONFIG, frozen=0.5), scene, head, steps=CONFIG.steps // 2)
     assert torch.equal(half.head.bias, head.bias)
