@@ -106,7 +106,7 @@ def train(scene: SceneState, request: TrainEncoders) -> Replies[None]:
                 id=request.id,
                 step=trainer.step,
                 steps=config.steps,
-                losses={**last.terms, "total": last.total},
+                losses=last.curves(),
                 measures=measures,
             )
             if show.due or trainer.step == config.steps:

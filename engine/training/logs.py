@@ -37,8 +37,7 @@ class TrainLog:
 
     def step(self, report: StepReport) -> None:
         """The losses of a step."""
-        self._writer.add_scalar("loss/total", report.total, report.step)
-        for name, value in report.terms.items():
+        for name, value in report.curves().items():
             self._writer.add_scalar(f"loss/{name}", value, report.step)
 
     def measures(self, step: int, measures: Mapping[str, Any]) -> None:

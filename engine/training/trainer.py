@@ -37,11 +37,17 @@ RIDGE = 1e-3
 
 @dataclass(frozen=True)
 class StepReport:
-    """``step`` steps are done; ``terms``: the last one's losses by name, unweighted, and their weighted ``total``."""
+    """``step`` steps are done; ``terms``: the last one's losses by name, unweighted, and their weighted ``total``;
+    ``bare``: it was spent on bare voxels, which have one loss, so that its total stands beside its like alone."""
 
     step: int
     total: float
     terms: dict[str, float]
+    bare: bool
+
+    def curves(self) -> dict[str, float]:
+        """The losses as points of curves."""
+        return {"bare": self.total} if self.bare else {**self.terms, "total": self.total}
 
 
 class Trainer:
@@ -135,7 +141,8 @@ class Trainer:
         self.step += 1
         self._average()
         yield self._progress()
-        return StepReport(self.step, float(loss.detach()), {name: float(t.detach()) for name, t in terms.items()})
+        losses = {name: float(t.detach()) for name, t in terms.items()}
+        return StepReport(self.step, float(loss.detach()), losses, bare)
 
     def _bare(self, cuts: Cuts, rng: np.random.Generator) -> Job[tuple[Tensor, dict[str, Tensor]]]:
         """What photos say of a scene's voxels, guessed from the voxels alone; one pass, and no rays.

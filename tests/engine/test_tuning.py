@@ -62,7 +62,8 @@ def trained(ready: Session) -> list[Reply]:
 def test_every_step_is_told_and_the_last_is_measured(trained: list[Reply]) -> None:
     updates = [r for r in trained if isinstance(r, TrainingUpdate)]
     assert [u.step for u in updates] == [1, 2, 3]
-    assert all(u.steps == 3 and np.isfinite(u.losses["total"]) for u in updates)
+    assert all(u.steps == 3 and {"total", "bare"} & set(u.losses) for u in updates)
+    assert all(np.isfinite(v) for u in updates for v in u.losses.values())
     assert updates[0].measures is None
     assert updates[-1].measures is not None
     told = {"recall_2d", "recall_3d", "variance_2d", "variance_3d", "agreement", "geometry"}
