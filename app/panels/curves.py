@@ -89,7 +89,7 @@ class Curves(QWidget):
         self._hover: int | None = None
         self._chips: list[tuple[QRectF, str]] = []
         self.setMouseTracking(True)
-        policy = QSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+        policy = QSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         policy.setHeightForWidth(True)
         self.setSizePolicy(policy)
 

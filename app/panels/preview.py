@@ -23,7 +23,7 @@ class PreviewPair(QWidget):
         self._theme: Theme = DARK
         self._shown: TrainingPreview | None = None
         self._images: tuple[QImage, QImage] | None = None
-        policy = QSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+        policy = QSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         policy.setHeightForWidth(True)
         self.setSizePolicy(policy)
         self.setToolTip(

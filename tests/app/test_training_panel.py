@@ -170,6 +170,7 @@ def test_updates_draw_curves_and_pictures(window: Window, engine: FakeEngine, qt
     panel = window.training
     tell(window, engine, qtbot, update(request, 1), update(request, 2))
     assert panel.where.text() == "Step 2 of 300"
+    QApplication.processEvents()  # what was shown just now is laid out by an event
     before = [pixels(c) for c in (panel.loss, panel.consistency)]
     tell(window, engine, qtbot, *(update(request, s) for s in range(3, 200)))
     for curves, old in zip((panel.loss, panel.consistency), before, strict=True):
