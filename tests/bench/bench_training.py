@@ -57,7 +57,7 @@ if __name__ == "__main__":
     torch.set_float32_matmul_precision("medium")
     threads, device = set_threads(options.threads), resolve_device(options.device)
     seed_all(0)
-    config = TrainConfig(steps=1000, bare=0.0, frozen=1.0)
+    config = TrainConfig(steps=1000, bare=0.0, withheld=0.0, frozen=1.0)
     trunk, ready, fine = embedded_trunk(device), [], None
     for capture in captures_of(options.scenes):
         if fine is None:
