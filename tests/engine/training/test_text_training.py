@@ -54,7 +54,7 @@ def named() -> Named:
 
 
 def arguments(**changes: object) -> Arguments:
-    return Arguments(rooms=[], text=Path("none"), steps=300, rate=1e-2, **changes)  # type: ignore[arg-type]
+    return Arguments(rooms=[], text=Path("none"), out=Path("none"), steps=300, rate=1e-2, **changes)  # type: ignore[arg-type]
 
 
 def test_names_and_their_like_are_pointed_at(named: Named) -> None:
