@@ -66,8 +66,8 @@ def build_bars(window: QMainWindow, runner: Callable[[Action], Callable[[], None
 class RecentMenu(QMenu):
     """Captures that were open before, the newest first."""
 
-    def __init__(self, opens: Callable[[str], None]) -> None:
-        super().__init__("Open recent")
+    def __init__(self, opens: Callable[[str], None], parent: QWidget) -> None:
+        super().__init__("Open recent", parent)
         self._opens = opens
 
     def show_recent(self, paths: tuple[str, ...]) -> None:
@@ -80,8 +80,8 @@ class RecentMenu(QMenu):
 class EncoderMenu(QMenu):
     """The encoders there are, the one in use ticked."""
 
-    def __init__(self, chooses: Callable[[str], None]) -> None:
-        super().__init__("Encoder")
+    def __init__(self, chooses: Callable[[str], None], parent: QWidget) -> None:
+        super().__init__("Encoder", parent)
         self._chooses = chooses
 
     def show_encoders(self, names: tuple[str, ...], current: str, own: str | None) -> None:

@@ -152,9 +152,9 @@ class Window(QMainWindow):
     def _make_actions(self) -> None:
         bar = build_bars(self, self._runner)
         self.actions_by_id, self.toolbar = bar.actions, bar.toolbar
-        self._recent_menu = RecentMenu(self.controller.open)
+        self._recent_menu = RecentMenu(self.controller.open, self)
         bar.menus["File"].insertMenu(self.actions_by_id["open_demo"], self._recent_menu)
-        self._encoder_menu = EncoderMenu(self.controller.encode)
+        self._encoder_menu = EncoderMenu(self.controller.encode, self)
         bar.menus["Engine"].insertMenu(self.actions_by_id["cancel_jobs"], self._encoder_menu)
         self._auto_action = QAction("Fit and encode on opening", self)
         self._auto_action.setCheckable(True)

@@ -315,7 +315,8 @@ class JobProgress(Reply):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TrainingUpdate(Reply):
-    """``step`` of ``steps`` are done. ``losses``: of the last step by name, with ``total``; ``measures``: recall_2d,
+    """``step`` of ``steps`` are done. ``losses``: of the last step by name, with ``total``, or
+    ``bare`` alone if it was spent on bare voxels; ``measures``: recall_2d,
     recall_3d, variance_2d, variance_3d, agreement (2D and marched 3D features at true correspondences of this very
     capture, so not held out), geometry (voxels without photos against what photos say), None between measurements."""
 

@@ -91,7 +91,8 @@ def train(
                     measures = yield from trainer.measure(watched)
                     history.append({"step": report.step, "loss": round(report.total, 5), **measures})
                     log.measures(report.step, measures)
-                if validated or time.perf_counter() - saved > SAVE_SECONDS:
+                due = validated or time.perf_counter() - saved > SAVE_SECONDS
+                if due and report.step < config.steps:  # the last one is saved below
                     save_state(out, trainer, {**about, "history": history})
                     saved = time.perf_counter()
     finally:  # stopped or done: nothing is lost, and there are weights; after a power cut the last minute is lost

@@ -153,7 +153,7 @@ class Trainer:
         scene = self.scenes[int(rng.integers(len(self.scenes)))]
         if self.head_learns:
             some = rng.permutation(len(scene.views))[: 2 * self.config.lift_views]
-            said = yield from scene.lifted([int(view) for view in some], self.head, keep=False)
+            said = yield from scene.lifted(some.tolist(), self.head, keep=False)
         else:
             said = yield from scene.said_by_all(self.head)
         nothing = torch.zeros_like(said)

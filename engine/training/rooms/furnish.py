@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from engine.api.errors import CaptureError
 from engine.training.rooms import shapes
-from engine.training.rooms.library import LARGE_M, Library, label_of
+from engine.training.rooms.catalogues import LARGE_M, Library, label_of
 from engine.training.rooms.light import BallLight, Light, RectLight
 from engine.training.rooms.mesh import Float32, Mesh
 from engine.training.rooms.models import ModelEntry

@@ -22,7 +22,7 @@ from typing import Any
 import tyro
 
 from engine.api.errors import CaptureError, CondenseError, ResourceError
-from engine.training.rooms.library import Library, Split
+from engine.training.rooms.catalogues import Library, Split
 from engine.training.rooms.pack import PackedRoom, Recipe, make_room, write_shard
 from engine.training.rooms.shards import open_shard
 from engine.training.rooms.surfaces import UInt8, read_photos

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from engine.api.camera import Camera
 from engine.storage import write_tensors
 from engine.training.rooms.cameras import object_cameras, room_cameras
+from engine.training.rooms.catalogues import Library
 from engine.training.rooms.furnish import random_lights, random_room, single_object
-from engine.training.rooms.library import Library
 from engine.training.rooms.quick import Look, render_views
 from engine.training.rooms.render import Rendering
 from engine.training.rooms.scene import Room, RoomScene

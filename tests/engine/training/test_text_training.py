@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -53,8 +54,8 @@ def named() -> Named:
     return Named(torch.cat(parts), [w for w, n in counts.items() for _ in range(n)])
 
 
-def arguments(**changes: object) -> Arguments:
-    return Arguments(rooms=[], text=Path("none"), out=Path("none"), steps=300, rate=1e-2, **changes)  # type: ignore[arg-type]
+def arguments(**changes: Any) -> Arguments:
+    return Arguments(rooms=[], text=Path("none"), out=Path("none"), steps=300, rate=1e-2, **changes)
 
 
 def test_names_and_their_like_are_pointed_at(named: Named) -> None:

@@ -22,10 +22,10 @@ from engine.captures import open_capture
 from engine.metrics.truth import MIN_OVERLAP, ROTATION_DEGREES, depth_views, overlap, rotation_degrees
 from engine.training.rooms import generate as command
 from engine.training.rooms.cameras import room_cameras
+from engine.training.rooms.catalogues import LARGE_M, Library, held_out, label_of
 from engine.training.rooms.export import export_room
 from engine.training.rooms.furnish import LEAST_LARGE, Plan, random_room, single_object
 from engine.training.rooms.generate import Options, generate
-from engine.training.rooms.library import LARGE_M, Library, held_out, label_of
 from engine.training.rooms.models import Catalogue, ModelEntry
 from engine.training.rooms.pack import Recipe, make_room, write_shard
 from engine.training.rooms.shards import open_shard, open_shards

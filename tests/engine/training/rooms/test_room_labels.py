@@ -11,9 +11,9 @@ import pytest
 from engine.api.jobs import finish
 from engine.metrics.consistency import thing_pixels
 from engine.metrics.truth import depth_views, pixels_of_pairs, view_pairs
+from engine.training.rooms.catalogues import Library
 from engine.training.rooms.grid import fused_grid
 from engine.training.rooms.labels import voxel_objects
-from engine.training.rooms.library import Library
 from engine.training.rooms.pack import Recipe, make_room, write_shard
 from engine.training.rooms.shards import RoomCapture, is_shards, open_shards
 from engine.training.rooms.surfaces import read_photos

@@ -20,8 +20,8 @@ from engine.grid import FitSettings, fit_grid
 from engine.march import render_colour
 from engine.metrics.psnr import psnr
 from engine.metrics.truth import depth_views, reproject
+from engine.training.rooms.catalogues import Library
 from engine.training.rooms.grid import fused_grid
-from engine.training.rooms.library import Library
 from engine.training.rooms.pack import PackedRoom, Recipe, make_room, write_shard
 from engine.training.rooms.shards import RoomCapture, open_shards
 from engine.training.rooms.surfaces import read_photos
