@@ -122,6 +122,8 @@ class Train(Common):
     """Steps, instead of the configuration's."""
     held_out: Annotated[tuple[Path, ...], arg(metavar="SCENES")] = ()
     """Captures or shards to measure consistency on, instead of on SCENES."""
+    voxels: Annotated[tuple[Path, ...], arg(metavar="FOLDER")] = ()
+    """Rooms packed by engine.training.voxels, to learn from bare voxels of many."""
     start: Annotated[Path | None, arg(metavar="FILE")] = None
     """Weights of a 3D encoder to start from."""
     resume: bool = False

@@ -302,6 +302,7 @@ def train(command: Train) -> dict[str, Any]:
         config,
         resolve_device(command.device),
         held_out=command.held_out,
+        voxels=command.voxels,
         resume=command.resume,
         start=start,
     )

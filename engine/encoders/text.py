@@ -1,4 +1,4 @@
-"""Words and features in one space: t(s), a sentence encoder, and g, the map of 64-d features into it (METHOD 1, 3).
+"""Words and features in one space: t(s), a sentence encoder, and g, the map of 64-d features into it.
 
 ``engine.training.text`` trains g against a sentence encoder such as all-MiniLM-L6-v2 (Apache-2.0; 384-d). It then says
 what a thing is called, within the names it was taught; it is not CLIP.

@@ -6,7 +6,7 @@ interpolated before the activation (Sun et al., DVGO, 2022), which keeps surface
 
     alpha_j = 1 - exp(-softplus(s_j)) = sigmoid(s_j)          (delta = 1)
     T_j     = prod_{m<j} (1 - alpha_m)
-    w_j     = T_j alpha_j                                      (METHOD, section 1)
+    w_j     = T_j alpha_j                                      (emission-absorption; Max, 1995)
 
 Trilinear corners outside the active set have s = ``S_EMPTY`` and no colour: colours and features are averaged over the
 active corners only. So that no branch is needed, tables have one row more than there are voxels: the empty voxel's,

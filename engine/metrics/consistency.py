@@ -1,6 +1,6 @@
 """Consistency of 2D and 3D features: recall and margin where 3D features are rendered, with honest sides.
 
-Protocol (METHOD, 6): 40 ordered pairs of views turned by 5-60 degrees that overlap by 30 % or more, 50 true
+Protocol: 40 ordered pairs of views turned by 5-60 degrees that overlap by 30 % or more, 50 true
 correspondences each, long side 448 px, nearest neighbour by cosine over a stride-4 map. A 3D feature is rendered into
 both views of a pair, each time from what *its own* side's photos say of the voxels: every other view belongs to the
 side of the pair's view whose camera is nearer, so that no photo speaks on both, and the pair's own two photos on none.

@@ -1,6 +1,6 @@
 """Repeatability and matching score of sparse keypoints, at 3 px of a long side of 448.
 
-Protocol (METHOD, 6): 40 ordered pairs of views turned by 5-60 degrees that overlap by 30 % or more; the truth is the
+Protocol: 40 ordered pairs of views turned by 5-60 degrees that overlap by 30 % or more; the truth is the
 keypoint's reprojection by depth, believed where the other view's depth agrees to 2 %. Only keypoints whose surface
 point the other view sees are counted, in both directions, and every method gives the same number of keypoints:
 

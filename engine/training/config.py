@@ -43,6 +43,8 @@ class TrainConfig:
     """Steps of gradient descent."""
     rate: float = 2e-3
     """Learning rate of the 3D branch after the warm-up; falls to zero along a cosine."""
+    kernel_rate: float = 2.5
+    """Share of ``rate`` at which the kernels of the 3D branch learn, by Muon; all else learns by AdamW."""
     head_rate: float = 0.05
     """Share of ``rate`` at which the 2D head learns."""
     frozen: float = 0.5
@@ -63,7 +65,7 @@ class TrainConfig:
     """Photos that speak for a side in one step, drawn from those that may."""
     pairs: int = 60
     """Pairs of views of each capture."""
-    cells: int = 100_000
+    cells: int = 150_000
     """Cells of the grids that are made for training."""
     validate_every: int = 100
     """Steps between measurements of consistency."""

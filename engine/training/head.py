@@ -5,7 +5,7 @@ The trunk stays frozen and its hypercolumns are computed once, so a training tak
     python -m engine.training.head --data CAPTURE_OR_PHOTOS … --out assets/weights/condense2d.safetensors
 
 Start: a discriminant projection (``projection``). Then InfoNCE (van den Oord et al., 2018) at temperature 0.07 over the
-points of a pair, both ways, at a low rate, with an anchor (our form of METHOD's): a linear map from the 64 channels
+points of a pair, both ways, at a low rate, with an anchor (our form of the paper's): a linear map from the 64 channels
 must still be able to tell the frozen hypercolumn, so that nothing is forgotten that the training set does not need.
 """
 

@@ -1,6 +1,6 @@
 """Train the 2D keypoint head: scores that say whether a point will be found again and matched, and local descriptors.
 
-Self-supervised, on the deployed detector (our form of METHOD's "Sparse")::
+Self-supervised, on the deployed detector (our form of the paper's sparse losses)::
 
     python -m engine.training.keypoints --data CAPTURE_OR_PHOTOS … --out assets/weights/keypoints2d.safetensors
 

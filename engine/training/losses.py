@@ -1,4 +1,4 @@
-"""Losses of the joint training (METHOD 3; the paper's consistency, and our form of everything around it).
+"""Losses of the joint training (the paper's 2D-3D consistency, and our form of everything around it).
 
 With F_A, F_B the features marched into two views at true correspondences, f_A, f_B those of the photos there, x the
 frozen trunk's hypercolumns and h a linear map, fitted once to f as it is before the training:

@@ -1,7 +1,7 @@
 """What is watched while a training runs: whether 2D and 3D features agree, and whether they still say anything.
 
 Raw cosines flatter (a constant has cosine one): the gate against collapse is the variance, the centred cosine and the
-recall (METHOD 3b).
+recall.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from engine.api.errors import QueryError
 from engine.api.jobs import Job, Progress
 from engine.captures import Capture, open_capture
 from engine.encoders.hypercolumn import HypercolumnTrunk
-from engine.encoders.mobile import embedded_head, embedded_trunk
+from engine.encoders.mobile import embedded_head, embedded_trunk, load_default
 from engine.encoders.volume import VolumeEncoder
 from engine.storage import write_json
 from engine.training.checkpoint import STATE_FILE, export, load_state, save_state
@@ -22,6 +22,7 @@ from engine.training.logs import TrainLog
 from engine.training.rooms.shards import is_shards, open_shards
 from engine.training.scenes import TrainScene, prepare
 from engine.training.trainer import Trainer
+from engine.training.voxels import read_voxels
 
 SAVE_SECONDS = 60.0
 """Between states written during a training."""
@@ -34,6 +35,7 @@ def train(
     device: torch.device,
     *,
     held_out: Sequence[Path] = (),
+    voxels: Sequence[Path] = (),
     resume: bool = False,
     start: VolumeEncoder | None = None,
 ) -> Job[dict[str, Any]]:
@@ -47,6 +49,7 @@ def train(
         device: where to train.
         held_out: captures on which consistency is measured; without any it is measured on the training scenes, and
             said so.
+        voxels: folders of packed scenes, see ``engine.training.voxels``.
         resume: go on from the state in ``out``.
         start: the 3D encoder to start from.
 
@@ -60,12 +63,14 @@ def train(
     if state is not None:
         config = state.config
     trunk, head = embedded_trunk(device), embedded_head(device)
+    packed = [scene for folder in voxels for scene in read_voxels(folder, load_default(device).id)]
     scenes = yield from _scenes(paths, trunk, config, device)
     watched = (yield from _scenes(held_out, trunk, config, device)) if held_out else scenes
     if not scenes or not watched:
         raise QueryError("none of the captures has views that share enough to be compared")
-    trainer = Trainer(config, scenes, head, start, device)
-    about = {"data": [s.name for s in scenes], "watched": [s.name for s in watched], "seed": config.seed}
+    trainer = Trainer(config, scenes, head, start, device, packed)
+    data = [s.name for s in [*scenes, *packed]]
+    about = {"data": data, "watched": [s.name for s in watched], "seed": config.seed}
     if state is not None:
         if state.meta.get("data") != about["data"]:
             raise QueryError(
@@ -105,6 +110,7 @@ def train(
         "seconds": round(seconds, 1),
         "steps_per_second": round((trainer.step - first) / max(seconds, 1e-9), 3),
         "scenes": len(scenes),
+        "packed": len(packed),
         "watched": "held out" if held_out else "the training scenes",
         "history": history,
         "weights": [str(f) for f in files],

@@ -120,16 +120,8 @@ class TrainScene:
         return torch.from_numpy(lift.result().mean).to(self._device)
 
     def turned(self, rng: np.random.Generator) -> Pyramid:
-        """The voxels' pyramid in a random one of the cube's 48 orientations, upright most often: more
-        rooms for free."""
-        upright = rng.random() < UPRIGHT
-        order = [*rng.permutation(2), 2] if upright else rng.permutation(3)
-        mirrored = rng.random(3) < 0.5
-        mirrored[2] &= not upright
-        index = self._index[:, [int(axis) for axis in order]]
-        for axis in np.flatnonzero(mirrored):
-            index[:, axis] = index[:, axis].max() - index[:, axis]
-        return Pyramid(Voxels.of([index]), self._depth)
+        """See ``turned``."""
+        return turned(self._index, self._depth, rng)
 
     def said_by_all(self, head: HypercolumnHead) -> Job[Tensor]:
         """(V, D) mean of what all photos say of the voxels; computed once, so the head must rest."""
@@ -190,6 +182,19 @@ class TrainScene:
         """(R, C) hypercolumns at (R, 2) relative positions of a view."""
         with torch.no_grad():
             return torch.cat([level.sample(rel) for level in self._levels[view]], dim=1)
+
+
+def turned(index: Tensor, depth: int, rng: np.random.Generator) -> Pyramid:
+    """Voxels (V, 3) in a random one of the cube's 48 orientations, upright most often, as a pyramid: more rooms for
+    free."""
+    upright = rng.random() < UPRIGHT
+    order = [*rng.permutation(2), 2] if upright else rng.permutation(3)
+    mirrored = rng.random(3) < 0.5
+    mirrored[2] &= not upright
+    index = index[:, [int(axis) for axis in order]]
+    for axis in np.flatnonzero(mirrored):
+        index[:, axis] = index[:, axis].max() - index[:, axis]
+    return Pyramid(Voxels.of([index]), depth)
 
 
 def prepare(

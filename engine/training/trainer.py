@@ -10,29 +10,35 @@ import copy
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.optim import Optimizer
 
 from engine.api.jobs import Job, Progress
 from engine.encoders.mobile import HypercolumnHead
 from engine.encoders.volume import VolumeEncoder
 from engine.encoders.volume.unet import VolumeChange
 from engine.runtime import without_gradient
+from engine.sparse import Pyramid
 from engine.training.config import TrainConfig
 from engine.training.cut import Cuts
 from engine.training.losses import ViewSample, dense_terms, lifted_term, score_term, weighted
 from engine.training.measures import Measures, centred_cosine, measure
+from engine.training.muon import Muon
 from engine.training.scenes import Side, TrainScene
+from engine.training.voxels import VoxelScene
 
 VALIDATION_PAIRS = 6
 VALIDATION_STREAM = 1 << 40
 """Number of the random stream of validation, far from any step's."""
 START_PAIRS = 12
 RIDGE = 1e-3
+DECAY = 0.01
+"""Weight decay of the 3D branch."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,8 @@ class Trainer:
         head: the 2D head to start from; it is copied.
         network: the 3D encoder to start from; None: random weights from the seed.
         device: where to train.
+        voxels: scenes that are learnt from on bare voxels alone, beside the others and as often as each of them, while
+            the 2D head rests.
 
     Attributes:
         step: how many steps are done.
@@ -73,8 +81,10 @@ class Trainer:
         head: HypercolumnHead,
         network: VolumeEncoder | None,
         device: torch.device,
+        voxels: Sequence[VoxelScene] = (),
     ) -> None:
         self.config, self.scenes, self.device = config, scenes, device
+        self.voxels = [scene.to(device) for scene in voxels]
         self.step = 0
         generator = torch.random.get_rng_state()
         torch.manual_seed(config.seed)
@@ -87,11 +97,17 @@ class Trainer:
             module.requires_grad_()
         self.mean_network = copy.deepcopy(self.network).requires_grad_(False).eval()
         self.mean_head = copy.deepcopy(self.head).requires_grad_(False)
+        hidden = self.network.hidden()
+        among = {id(p) for p in hidden}
+        rest = [p for p in self.network.parameters() if id(p) not in among]
         groups = [
-            {"params": list(self.network.parameters()), "share": 1.0, "weight_decay": 0.01},
+            {"params": rest, "share": 1.0, "weight_decay": DECAY},
             {"params": list(self.head.parameters()), "share": config.head_rate, "weight_decay": 0.0},
         ]
-        self.optimiser = torch.optim.AdamW(groups, lr=config.rate)
+        self.optimisers = (
+            Muon([{"params": hidden, "share": config.kernel_rate}], weight_decay=DECAY),
+            torch.optim.AdamW(groups),
+        )
 
     @property
     def head_learns(self) -> bool:
@@ -123,21 +139,23 @@ class Trainer:
         config = self.config
         rng = np.random.default_rng([config.seed, self.step])
         fall = 0.5 * (1 + math.cos(math.pi * self.step / config.steps))
-        for group in self.optimiser.param_groups:
-            rises = min(1.0, (self.step + 1) / max(1, config.warm_up))
+        rises = min(1.0, (self.step + 1) / max(1, config.warm_up))
+        for group in self._groups():
             group["lr"] = config.rate * group["share"] * rises * fall
         cuts = Cuts()
         bare = self.step < config.bare * config.steps or rng.random() < config.withheld
         bare &= config.weights.lifted > 0  # the one loss of bare voxels
         loss, terms = yield from (self._bare(cuts, rng) if bare else self._joint(cuts, rng))
-        self.optimiser.zero_grad()
+        for optimiser in self.optimisers:
+            optimiser.zero_grad()
         yield from cuts.backward(loss)
         learning = [*self.network.parameters(), *(self.head.parameters() if self.head_learns else ())]
         nn.utils.clip_grad_norm_(learning, config.clip)
         if not self.head_learns:
             for p in self.head.parameters():
                 p.grad = None
-        self.optimiser.step()
+        for optimiser in self.optimisers:
+            optimiser.step()
         self.step += 1
         self._average()
         yield self._progress()
@@ -150,16 +168,25 @@ class Trainer:
         Photos are withheld from whole steps: were they withheld from one side of a pair, the losses of the pair would
         be lowered by any mark of the place, for both sides meet the same voxels.
         """
-        scene = self.scenes[int(rng.integers(len(self.scenes)))]
+        surface, said, pyramid = yield from self._bare_scene(rng)
+        nothing = torch.zeros_like(said)
+        change = yield from self.network.slices(surface, nothing, pyramid, cuts)
+        terms = {"lifted": lifted_term(change.onto(nothing).features, said)}
+        return weighted(terms, self.config.weights), terms
+
+    def _bare_scene(self, rng: np.random.Generator) -> Job[tuple[Tensor, Tensor, Pyramid]]:
+        """Surface (V, 4) of a random scene's voxels, what photos say of them (V, D), and their pyramid."""
+        choice = int(rng.integers(len(self.scenes) + (0 if self.head_learns else len(self.voxels))))
+        if choice >= len(self.scenes):
+            packed = self.voxels[choice - len(self.scenes)]
+            return packed.surface, packed.said, packed.turned(rng, self.network.levels)
+        scene = self.scenes[choice]
         if self.head_learns:
             some = rng.permutation(len(scene.views))[: 2 * self.config.lift_views]
             said = yield from scene.lifted(some.tolist(), self.head, keep=False)
         else:
             said = yield from scene.said_by_all(self.head)
-        nothing = torch.zeros_like(said)
-        change = yield from self.network.slices(scene.surface, nothing, scene.turned(rng), cuts)
-        terms = {"lifted": lifted_term(change.onto(nothing).features, said)}
-        return weighted(terms, self.config.weights), terms
+        return scene.surface, said, scene.turned(rng)
 
     def _joint(self, cuts: Cuts, rng: np.random.Generator) -> Job[tuple[Tensor, dict[str, Tensor]]]:
         """All losses on a pair of views."""
@@ -214,8 +241,8 @@ class Trainer:
         out: dict[str, Tensor] = {}
         for name, module in self._modules().items():
             out |= {f"{name}.{k}": v for k, v in module.state_dict().items()}
-        for n, p in enumerate(self._parameters()):
-            state = self.optimiser.state.get(p, {})
+        for n, (p, optimiser) in enumerate(self._parameters()):
+            state = optimiser.state.get(p, {})
             out |= {f"optimiser.{n}.{k}": torch.as_tensor(v) for k, v in state.items()}
         return {k: v.detach() for k, v in out.items()}
 
@@ -231,15 +258,15 @@ class Trainer:
                 module.load_state_dict(part)
             except RuntimeError as e:
                 raise ValueError(str(e)) from e
-        for n, p in enumerate(self._parameters()):
+        for n, (p, optimiser) in enumerate(self._parameters()):
             head = f"optimiser.{n}."
             state = {k[len(head) :]: v for k, v in tensors.items() if k.startswith(head)}
-            counted = state.pop("step", None)
+            counted = state.pop("step", None)  # AdamW's; it lies on the CPU
             if any(v.shape != p.shape for v in state.values()):
                 raise ValueError("the optimiser's state has other shapes")
-            if counted is not None:
+            if state:
                 moments = {k: v.to(p.device) for k, v in state.items()}
-                self.optimiser.state[p] = {"step": counted.reshape(()).clone(), **moments}
+                optimiser.state[p] = moments if counted is None else {"step": counted.reshape(()).clone(), **moments}
         self.step = step
 
     def _modules(self) -> dict[str, nn.Module]:
@@ -251,8 +278,11 @@ class Trainer:
             "mean_head": self.mean_head,
         }
 
-    def _parameters(self) -> Iterable[nn.Parameter]:
-        return (p for group in self.optimiser.param_groups for p in group["params"])
+    def _groups(self) -> Iterable[dict[str, Any]]:
+        return (group for optimiser in self.optimisers for group in optimiser.param_groups)
+
+    def _parameters(self) -> Iterable[tuple[nn.Parameter, Optimizer]]:
+        return ((p, o) for o in self.optimisers for group in o.param_groups for p in group["params"])
 
     def _draw(self, rng: np.random.Generator) -> Job[tuple[Side, Side]]:
         """Sides of a random pair of a random scene, which becomes ``_scene``."""

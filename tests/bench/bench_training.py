@@ -89,8 +89,12 @@ if __name__ == "__main__":
             trainer.network(s.surface, x, s.pyramid).features.square().mean().backward()
 
         passes.append(seconds(both_ways, 5))
-    optimiser = seconds(trainer.optimiser.step, 5)
-    parts = {"pair": float(np.mean(draws)), "both views, there and back": 2 * float(np.mean(passes)), "adam": optimiser}
+    updates = sum(seconds(optimiser.step, 5) for optimiser in trainer.optimisers)
+    parts = {
+        "pair": float(np.mean(draws)),
+        "both views, there and back": 2 * float(np.mean(passes)),
+        "updates": updates,
+    }
 
     assert fine is not None
     network = VolumeEncoder(config.volume).to(device).eval()

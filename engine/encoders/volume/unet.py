@@ -116,6 +116,11 @@ class VolumeEncoder(nn.Module):
         """How many levels of voxels a pyramid for it has."""
         return len(self.config.widths)
 
+    def hidden(self) -> list[nn.Parameter]:
+        """The matrices and kernels between the first layers and the last."""
+        within = (self.down, self.narrow, self.widen, self.up)
+        return [p for part in within for p in part.parameters() if p.ndim > 1]
+
     def forward(self, surface: Tensor, image: Tensor, pyramid: Pyramid) -> VolumeFeatures:
         """Encode the voxels of a batch.
 

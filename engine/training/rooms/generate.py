@@ -8,30 +8,22 @@ They teach what warped photos cannot: parallax, occlusion, context that changes 
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import sys
-import time
-from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import tyro
 
-from engine.api.errors import CaptureError, CondenseError, ResourceError
+from engine.api.errors import CaptureError, CondenseError
 from engine.training.rooms.catalogues import Library, Split
 from engine.training.rooms.pack import PackedRoom, Recipe, make_room, write_shard
 from engine.training.rooms.shards import open_shard
 from engine.training.rooms.surfaces import UInt8, read_photos
+from engine.training.workers import Tell, cores, in_order
 
 ROOMS_PER_SHARD = 16
-AHEAD = 3
-"""Rooms given to each worker in advance: enough that none waits, few enough that a stop comes soon."""
-
-_THREADS = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 @dataclass(frozen=True)
@@ -60,7 +52,7 @@ class Options:
     views: int = 14
     width: int = 320
     objects: float = 0.15
-    workers: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
+    workers: int = field(default_factory=cores)
 
     def settings(self) -> dict[str, Any]:
         """What a shard keeps of how it was made; a folder holds shards of the same settings alone."""
@@ -73,20 +65,6 @@ class Options:
             "width": self.width,
             "objects": self.objects,
         }
-
-
-class Progress:
-    """Says on stderr how many rooms are done and how long the rest will take."""
-
-    def __init__(self, total: int, kept: int) -> None:
-        self.total, self.kept, self.done = total, kept, kept
-        self.start = time.monotonic()
-
-    def __call__(self) -> None:
-        self.done += 1
-        pace = (time.monotonic() - self.start) / (self.done - self.kept)
-        left = f"{pace:.1f} s each, {pace * (self.total - self.done):.0f} s left"
-        print(f"\r{self.done} of {self.total} rooms, {left}     ", end="", file=sys.stderr, flush=True)
 
 
 def generate(options: Options) -> list[Path]:
@@ -108,8 +86,9 @@ def generate(options: Options) -> list[Path]:
     wanted = [n for numbers in missing.values() for n in numbers]
     if not wanted:
         return list(shards)
-    tell = Progress(options.rooms, options.rooms - len(wanted))
-    rooms = _made(options, recipe, wanted)
+    tell = Tell(options.rooms, options.rooms - len(wanted))
+    given = (options.models, options.split, options.photos)
+    rooms = in_order(partial(_one, recipe), wanted, options.workers, _start, *given)
     for path, numbers in missing.items():
         done: list[PackedRoom] = []
         for _ in numbers:
@@ -137,31 +116,6 @@ def _is_there(path: Path, numbers: range, options: Options) -> bool:
             mend="choose another folder with --out, or delete this one",
         )
     return [ref.number for ref in refs] == list(numbers)
-
-
-def _made(options: Options, recipe: Recipe, numbers: list[int]) -> Iterator[PackedRoom]:
-    """The rooms in order, made by worker processes."""
-    workers = max(1, min(options.workers, len(numbers)))
-    context = multiprocessing.get_context("spawn")
-    before = {key: os.environ.get(key) for key in _THREADS}
-    os.environ.update(dict.fromkeys(_THREADS, "1"))  # read by the libraries as the workers start
-    pool = ProcessPoolExecutor(workers, context, _start, (options.models, options.split, options.photos))
-    try:
-        waiting: list[Future[PackedRoom]] = []
-        todo = iter(numbers)
-        for _ in numbers:
-            while len(waiting) < AHEAD * workers and (number := next(todo, None)) is not None:
-                waiting.append(pool.submit(_one, recipe, number))
-            yield waiting.pop(0).result()
-    except BrokenProcessPool as e:
-        mend = "lower --workers; shards that are finished are kept"
-        raise ResourceError("a worker was killed, perhaps for want of memory", mend=mend) from e
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-        for key, value in before.items():
-            os.environ.pop(key, None)
-            if value is not None:
-                os.environ[key] = value
 
 
 _worker: tuple[Library, list[UInt8]] | None = None

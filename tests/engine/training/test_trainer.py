@@ -69,14 +69,14 @@ def test_a_side_knows_its_own_photos_alone(scene: TrainScene, head: HypercolumnH
 
 
 def test_losses_fall_and_consistency_rises(scene: TrainScene, head: HypercolumnHead) -> None:
-    trainer = Trainer(CONFIG, [scene], head, None, CPU)
+    trainer = Trainer(replace(CONFIG, withheld=0.0, steps=36), [scene], head, None, CPU)
     finish(trainer.start())
     before = finish(trainer.measure([scene]))
-    reports = [finish(trainer.run_step()) for _ in range(CONFIG.steps)]
+    reports = [finish(trainer.run_step()) for _ in range(36)]
     after = finish(trainer.measure([scene]))
     assert np.mean([r.total for r in reports[-5:]]) < np.mean([r.total for r in reports[:5]]) - 0.3
     assert after["agreement"] > before["agreement"]
-    assert after["variance_3d"] > 0.2
+    assert after["variance_3d"] > 0.3
 
 
 def test_a_scene_is_turned_and_mirrored_but_stays_itself(scene: TrainScene) -> None:
