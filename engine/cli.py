@@ -109,6 +109,24 @@ class Encode(Common):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Keypoints(Common):
+    """Find the few points that stand for a scene, decorate them, and write them to a file."""
+
+    capture: CapturePath
+    """A capture folder or file; one that was not fitted yet is."""
+    out: Annotated[Path | None, arg(metavar="FILE")] = None
+    """Where to: .ply, .npz or .txt (COLMAP's points3D); keypoints.npz in the cache otherwise."""
+    count: Annotated[int, arg(aliases=["-k"])] = 1024
+    """How many at most."""
+    radius: float = 2.5
+    """None lies nearer than so many voxels to a better one."""
+    encoder: str = "default"
+    """As for encode."""
+    json: bool = False
+    """Print one JSON object on stdout."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Train(Common):
     """Train the 2D head and the 3D encoder together: checkpoints, weights and TensorBoard logs."""
 
@@ -222,10 +240,11 @@ Command = (
     | Annotated[Fit, subcommand("fit", prefix_name=False)]
     | Annotated[Encode, subcommand("encode", prefix_name=False)]
     | Annotated[Match, subcommand("match", prefix_name=False)]
+    | Annotated[Keypoints, subcommand("keypoints", prefix_name=False)]
     | Annotated[Train, subcommand("train", prefix_name=False)]
     | Annotated[Bench, subcommand("bench", prefix_name=False)]
 )
-NAMES = ("view", "snapshot", "fit", "encode", "match", "train", "bench")
+NAMES = ("view", "snapshot", "fit", "encode", "match", "keypoints", "train", "bench")
 
 ABOUT = (
     "ConDense Studio: dense 2D and 3D features that agree, live. `condense CAPTURE` opens the window; the other "

@@ -3,35 +3,29 @@
 from __future__ import annotations
 
 import math
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, TypeVar
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
 from engine.api.errors import CaptureError, QueryError
-from engine.api.jobs import Job, finish
-from engine.api.jobs import Progress as Step
 from engine.api.messages import (
     EncodeViews,
-    Failed,
     FitGrid,
     JobFinished,
-    JobProgress,
     MatchQuery,
     MatchReply,
-    Notice,
-    OpenCapture,
     PixelSource,
-    Reply,
-    Request,
 )
-from engine.cli import BenchConsistency, BenchCorrespondence, BenchKeypoints, Common, Encode, Fit, Match, Train
-from engine.session import Session
+from engine.cli import (
+    BenchConsistency,
+    BenchCorrespondence,
+    BenchKeypoints,
+    Encode,
+    Fit,
+    Keypoints,
+    Match,
+    Train,
+)
+from engine.driving import drive, open_session, run_job
 
 T = TypeVar("T")
 LEAST_CELLS, MOST_CELLS = 1000, 1 << 26
@@ -46,77 +40,16 @@ def run(command: Any) -> dict[str, Any]:
             return encode(command)
         case Match():
             return match_pixel(command)
-        case BenchCorrespondence():
-            return bench_correspondence(command)
-        case BenchConsistency():
-            return bench_consistency(command)
-        case BenchKeypoints():
-            return bench_keypoints(command)
+        case Keypoints():
+            return keypoints(command)
+        case BenchCorrespondence() | BenchConsistency() | BenchKeypoints():
+            from engine import bench_commands
+
+            return bench_commands.run(command)
         case Train():
             return train(command)
         case _:
             raise QueryError(f"the command '{type(command).__name__.lower()}' draws, and the window is not installed")
-
-
-@contextmanager
-def progress_line() -> Iterator[Progress]:
-    """One line of progress on stderr with rate and ETA; nothing when stderr is no terminal."""
-    console = Console(stderr=True)
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    ) as line:
-        yield line
-
-
-def drive(session: Session, request: Request) -> list[Reply]:
-    """Run one request to its end on this thread, with a progress line; returns the replies.
-
-    Raises:
-        CondenseError: what the request raised.
-    """
-    replies: list[Reply] = []
-    with progress_line() as line:
-        task = line.add_task(request.title or type(request).__name__, total=None, note="")
-        for reply in session.handle(request):
-            if isinstance(reply, JobProgress):
-                line.update(task, completed=reply.done, total=reply.total or None, note=reply.note)
-            elif isinstance(reply, Notice):
-                print(f"warning: {reply.text}", file=sys.stderr)
-            elif isinstance(reply, Failed):
-                raise QueryError(reply.text)
-            elif reply is not None:
-                replies.append(reply)
-    return replies
-
-
-def open_session(command: Common, capture: str) -> Session:
-    """A session with ``capture`` open; its warnings go to stderr."""
-    session = Session(device=command.device, cache=command.cache, threads=command.threads, seed=command.seed)
-    for _ in session.start():
-        pass
-    drive(session, OpenCapture(path=capture))
-    for warning in session.scene.capture.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
-    return session
-
-
-def run_job(title: str, job: Job[T]) -> T:
-    """Run a bare job with a progress line."""
-    with progress_line() as line:
-        task = line.add_task(title, total=None, note="")
-
-        def show(step: Step) -> None:
-            line.update(task, completed=step.done, total=step.total or None, note=step.note)
-
-        return finish(job, show)
 
 
 def fit(command: Fit) -> dict[str, Any]:
@@ -209,71 +142,33 @@ def match_pixel(command: Match) -> dict[str, Any]:
     return {"source": source, "matches": matches, "milliseconds": round(reply.milliseconds, 2)}
 
 
-def bench_correspondence(command: BenchCorrespondence) -> dict[str, Any]:
-    """``condense bench correspondence``."""
-    from engine.metrics.correspondence import bench_correspondence as measure
-
-    session = open_session(command, command.capture)
-    job = measure(session.scene.capture, seed=command.seed, pixels=command.pixels, device=command.device)
-    rows = run_job("Measuring correspondences", job)
-    return {"rows": rows, "seed": command.seed}
-
-
-def bench_consistency(command: BenchConsistency) -> dict[str, Any]:
-    """``condense bench consistency``: captures that were not fitted yet are."""
-    from engine.encoders.volume import load_volume_encoder
-    from engine.metrics.consistency import bench_consistency as measure
+def keypoints(command: Keypoints) -> dict[str, Any]:
+    """``condense keypoints``: fits and encodes what was not yet."""
+    from engine.keypoints.decorated import check_target, decorate, write_keypoints
+    from engine.keypoints.network import load_keypoints
     from engine.runtime import resolve_device
 
-    volume = None
-    if command.volume is not None:
-        volume = load_volume_encoder(command.volume).to(resolve_device(command.device))
-    rows: list[dict[str, Any]] = []
-    for capture, grid in _fitted(command):
-        job = measure(
-            capture,
-            grid,
-            encoders=command.encoders,
-            volume=volume,
-            seed=command.seed,
-            pairs=command.pairs,
-            device=command.device,
-        )
-        rows += [dict(row) for row in run_job(f"Measuring {capture.name}", job)]
-    return {"rows": rows, "mean": mean_rows(rows), "seed": command.seed}
-
-
-def _fitted(command: BenchConsistency) -> Iterator[tuple[Any, Any]]:
-    """The captures with their grids: stored or fitted ones, and for rooms in shards grids fused from their depth."""
-    from engine.training.rooms.grid import fused_grid
-    from engine.training.rooms.shards import is_shards, open_shards
-
-    for path in command.captures:
-        if is_shards(Path(path)):
-            for room in open_shards(Path(path)):
-                capture = room.load()
-                yield capture, run_job(f"Fusing {capture.name}", fused_grid(capture))
-        else:
-            session = open_session(command, path)
-            drive(session, FitGrid())
-            yield session.scene.capture, session.scene.grid
-
-
-def mean_rows(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The mean over captures of each kind of features, where there are several captures."""
-    kinds = list(dict.fromkeys(r["features"] for r in rows))
-    if len(rows) == len(kinds):
-        return []
-    out: list[dict[str, Any]] = []
-    for kind in kinds:
-        mine = [r for r in rows if r["features"] == kind]
-        numbers = {
-            k: round(math.fsum(r[k] for r in known) / len(known), 4)
-            for k, v in mine[0].items()
-            if not isinstance(v, str) and (known := [r for r in mine if r[k] is not None])
-        }
-        out.append({"features": kind, "captures": len(mine), **numbers})
-    return out
+    if command.out is not None:
+        check_target(command.out)  # before minutes of work
+    session = open_session(command, command.capture)
+    scene = session.scene
+    if not scene.capture.views:
+        mend = "choose a capture with photos"
+        raise CaptureError("no photo to find keypoints in", path=scene.capture.path, mend=mend)
+    drive(session, FitGrid())
+    drive(session, EncodeViews(encoder=command.encoder))
+    assert scene.lifted is not None
+    detector = load_keypoints(resolve_device(command.device))
+    job = decorate(scene.capture, scene.lifted, detector, command.count, command.radius)
+    found = run_job("Finding keypoints", job)
+    path = command.out or scene.store.write_path("keypoints.npz")
+    write_keypoints(path, found)
+    return {
+        "capture": scene.capture.name,
+        "count": len(found),
+        "views_each": round(float(found.views.mean()), 2) if len(found) else 0.0,
+        "file": str(path),
+    }
 
 
 def train(command: Train) -> dict[str, Any]:
@@ -307,31 +202,6 @@ def train(command: Train) -> dict[str, Any]:
         start=start,
     )
     return run_job("Training", job)
-
-
-def bench_keypoints(command: BenchKeypoints) -> dict[str, Any]:
-    """``condense bench keypoints``: captures without depth are fitted, if they were not yet, to tell the truth by."""
-    from engine.metrics.keypoints import bench_keypoints as measure
-
-    if command.pairs < 1 or command.count < 1:
-        found = f"{command.pairs} pairs, {command.count} keypoints"
-        raise QueryError("nothing to measure", found=found, expected="--pairs and --count of 1 or more")
-    rows: list[dict[str, Any]] = []
-    for path in command.captures:
-        session = open_session(command, path)
-        capture = session.scene.capture
-        if not any(v.has_depth for v in capture.views):
-            drive(session, FitGrid())
-        job = measure(
-            capture,
-            session.scene.grid,
-            seed=command.seed,
-            pairs=command.pairs,
-            count=command.count,
-            device=command.device,
-        )
-        rows += [dict(row) for row in run_job(f"Measuring {capture.name}", job)]
-    return {"rows": rows, "seed": command.seed}
 
 
 def _number(x: float | None) -> float | None:

@@ -39,7 +39,7 @@ def fitted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, dict[s
 
 def test_help_names_every_command() -> None:
     out = condense("--help").stdout
-    for name in ("view", "snapshot", "fit", "encode", "match", "bench"):
+    for name in ("view", "snapshot", "fit", "encode", "match", "keypoints", "bench"):
         assert name in out
 
 
@@ -85,6 +85,22 @@ def test_fit_by_the_reference_takes_the_torch_path(
     assert not asked
     run(Fit(**command, reference=True))
     assert asked
+
+
+def test_keypoints_are_written_where_asked(fitted: tuple[Path, Path, dict[str, Any]], tmp_path: Path) -> None:
+    capture, cache, _ = fitted
+    file = tmp_path / "points.npz"
+    answer = json.loads(condense("keypoints", capture, "-k", "64", "--out", file, "--json", cache=cache).stdout)
+    assert answer["count"] == 64
+    assert answer["file"] == str(file)
+    assert 1 <= answer["views_each"] <= 8
+    with np.load(file, allow_pickle=False) as z:
+        assert z["pos_w"].shape == (64, 3)
+        assert z["features"].shape == (64, 64)
+    kept = condense("keypoints", capture, "-k", "8", cache=cache)
+    assert str(cache) in kept.stdout
+    wrong = condense("keypoints", capture, "--out", tmp_path / "points.las", cache=cache, code=2)
+    assert ".ply, .npz, .txt" in wrong.stderr
 
 
 def test_encode_then_match(fitted: tuple[Path, Path, dict[str, Any]]) -> None:

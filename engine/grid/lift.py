@@ -104,6 +104,10 @@ class LiftAccumulator:
         _normalise(total, weight, mean, spread)
         return mean, spread
 
+    def average(self) -> Float32:
+        """(V, D) weighted mean over the views, not of unit length; zero where unseen."""
+        return self._sum / np.maximum(self.weight, np.float32(1e-12))[:, None]
+
     def result(self) -> LiftedFeatures:
         """What has been lifted so far; the accumulator can go on."""
         return LiftedFeatures(*self.part(slice(None)), self.weight.copy())
