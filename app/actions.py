@@ -26,6 +26,7 @@ class Target(Protocol):
     def toggle_panels(self) -> None: ...
     def toggle_training(self) -> None: ...
     def start_training(self) -> None: ...
+    def save_keypoints_dialog(self) -> None: ...
     def save_weights_dialog(self) -> None: ...
     def load_weights_dialog(self) -> None: ...
     def close(self) -> bool: ...
@@ -105,6 +106,8 @@ ACTIONS: tuple[Action, ...] = (
     Action("spread", "Spread", "Layers", lambda t: t.controller.set_colouring("spread"), "3", "",
            "How far the views disagree about each voxel's feature", True, group=1),
     Action("heat", "Heat", "Layers", _layer("heat"), "4", "heat", "Similarity to what was clicked", True, group=2),
+    Action("keypoints", "Keypoints", "Layers", _layer("keypoints"), "K", "keypoints",
+           "The few points that stand for the scene: found again from many photos", True, group=2),
     Action("matches", "Matches", "Layers", _layer("matches"), "L", "matches", "Lines from the source to its matches",
            True, group=2),
     Action("frusta", "Cameras", "Layers", _layer("frusta"), "C", "frusta", "Where photos were taken", True, group=3),
@@ -147,6 +150,8 @@ ACTIONS: tuple[Action, ...] = (
            "Encode all photos with weights from a folder", group=2),
     Action("built_in_weights", "Back to built-in weights", "Engine", lambda t: t.controller.training.use_built_in(),
            "", "", "Encode all photos with the weights that come along", group=2),
+    Action("save_keypoints", "Save keypoints…", "Engine", lambda t: t.save_keypoints_dialog(), "", "",
+           "Write the keypoints that are shown as PLY, NPZ or COLMAP points", group=2),
     Action("cancel_jobs", "Cancel all jobs", "Engine", lambda t: t.controller.jobs.cancel_all(), "Ctrl+.", "cancel",
            group=3),
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from engine.api.messages import MatchReply
 
 UInt8 = NDArray[np.uint8]
-HEAT, SPREAD = "inferno", "viridis"
+HEAT, SPREAD, SCORE = "inferno", "viridis", "plasma"
 SAMPLED = 512  # cosines per map that the median is taken of
 
 
@@ -25,10 +25,19 @@ def table(name: str) -> UInt8:
     return out
 
 
-@cache
 def heat_table() -> UInt8:
     """Inferno without its black and its palest end: every step of it stands out from a dimmed photo."""
-    full = np.asarray(Colormap(HEAT)(np.linspace(0.28, 0.97, 256)))
+    return _part(HEAT, 0.28, 0.97)
+
+
+def score_table() -> UInt8:
+    """Plasma without its dark end, which a room's shadows would swallow."""
+    return _part(SCORE, 0.25, 1.0)
+
+
+@cache
+def _part(name: str, low: float, high: float) -> UInt8:
+    full = np.asarray(Colormap(name)(np.linspace(low, high, 256)))
     out = np.round(full[:, :3] * 255).astype(np.uint8)
     out.setflags(write=False)
     return out

@@ -8,6 +8,7 @@ from typing import Any
 
 from app import colormaps
 from app.job_desk import JobDesk
+from app.keypoints import KeypointsDesk
 from app.photo_loader import PHOTO_SIDE, PhotoLoader
 from app.ports import Outbox, View
 from app.resolve import resolve
@@ -74,6 +75,7 @@ class Controller:
         self._encoding = (0, state.encoder)  # the last request to encode, and the encoder before it
         self.jobs = JobDesk(self.store, outbox.send)
         self.training = TrainingDesk(self.store, outbox.send, self.encode)
+        self.keypoints = KeypointsDesk(self.store, outbox.send)
         self.store.listen(lambda _old, _new: self._refresh())
 
     @property
@@ -223,8 +225,12 @@ class Controller:
     def set_mode(self, mode: PanelMode) -> None:
         self.store.update(panel_mode=mode)
 
+    def set_threshold(self, value: float) -> None:
+        """Show heat above this part of its range."""
+        self.store.update(threshold=value)
+
     def set(self, **changes: Any) -> None:
-        """Set plain fields of the state (threshold, sort, theme, fly, cutaway, banner, notice)."""
+        """Set plain fields of the state (sort, theme, fly, cutaway, banner, notice)."""
         self.store.update(**changes)
 
     def fail(self, what: str, details: str) -> None:
@@ -235,7 +241,7 @@ class Controller:
 
     def receive(self, reply: Reply) -> None:
         """One reply of the engine, on the GUI thread."""
-        if self.training.receive(reply) or self.jobs.receive(reply):
+        if self.keypoints.receive(reply) or self.training.receive(reply) or self.jobs.receive(reply):
             return
         match reply:
             case EngineReady():

@@ -14,6 +14,7 @@ from app.view_state import (
     FrustaView,
     HeatView,
     ImagesView,
+    KeypointsView,
     LayersView,
     MatchesView,
     MatchMark,
@@ -46,6 +47,7 @@ def resolve(state: AppState) -> ViewState:
     colouring = state.colouring if state.colouring == "colour" or features is not None else "colour"
     single = next((c for c in cells if c.info.index == state.selected), None) if state.single else None
     bounds = None if answer is None else answer.bounds
+    keypoints = _keypoints(state)
     return ViewState(
         title=_title(state),
         empty=state.scene is None and state.opening is None,
@@ -53,6 +55,7 @@ def resolve(state: AppState) -> ViewState:
             scene=state.scene,
             volume=VolumeView(state.volume, colouring, features, state.layers["volume"], state.cutaway),
             heat=HeatView(heat, state.layers["heat"], state.threshold),
+            keypoints=keypoints,
             points=_points_layer(state),
             frusta=FrustaView(state.layers["frusta"], state.selected, _mutual(answer), state.through),
             thumbnails=state.thumbnails,
@@ -69,6 +72,7 @@ def resolve(state: AppState) -> ViewState:
             None if state.selected is None else state.photos.get(state.selected),
             state.panel_mode,
             state.threshold,
+            keypoints,
         ),
         matches=_table(state, answer),
         layers=LayersView(
@@ -79,6 +83,7 @@ def resolve(state: AppState) -> ViewState:
             state.threshold,
             bounds,
             state.cutaway,
+            keypoints,
         ),
         jobs=state.jobs,
         training=_training(state),
@@ -104,6 +109,12 @@ def _points_layer(state: AppState) -> Layer:
     """Until there is a volume, points stand in for it."""
     layer = state.layers["points"]
     return Layer(True, layer.opacity) if state.volume is None else layer
+
+
+def _keypoints(state: AppState) -> KeypointsView:
+    layer = state.layers["keypoints"]
+    found = state.keypoints if layer.visible else None
+    return KeypointsView(found, state.keypoint_count, state.keypoint_colouring, layer.opacity)
 
 
 def _camera(state: AppState, view: int | None) -> Camera | None:
@@ -218,6 +229,8 @@ def _usable(state: AppState, heat: Answer | None) -> frozenset[str]:
         out.add("volume")
     if heat is not None:
         out.add("heat")
+    if state.voxel_features is not None:
+        out.add("keypoints")
     if state.through is not None:
         out.add("photo")
     return frozenset(out)
@@ -302,7 +315,9 @@ def _actions(state: AppState, colouring: Colouring) -> ActionsView:
     if state.volume is not None:
         enabled |= {"volume", "colour", "heat"}
         if state.voxel_features is not None:
-            enabled |= {"features", "spread"}
+            enabled |= {"features", "spread", "keypoints"}
+    if state.keypoints is not None:
+        enabled.add("save_keypoints")
     if state.query or state.pinned or state.through is not None or state.single or state.banner:
         enabled.add("clear")
     if any(j.live for j in state.jobs):

@@ -13,6 +13,7 @@ from engine.api.messages import (
     PhotoLoaded,
     PixelSource,
     PointSource,
+    SceneKeypoints,
     TrainedWeights,
     ViewFeatures,
     VoxelFeatures,
@@ -23,9 +24,12 @@ Colouring = Literal["colour", "features", "spread"]
 PanelMode = Literal["photo", "features", "heat"]
 Sort = Literal["index", "score"]
 ThemeName = Literal["dark", "light"]
+KeypointColouring = Literal["score", "features"]
 JobStatus = Literal["waiting", "running", "finished", "cancelled", "failed"]
 KEPT_JOBS = 12
-LAYERS = ("volume", "heat", "points", "frusta", "photo", "matches", "grid")
+LAYERS = ("volume", "heat", "keypoints", "points", "frusta", "photo", "matches", "grid")
+HIDDEN = ("keypoints", "points")
+"""Until asked for."""
 
 
 def _empty() -> MappingProxyType[Any, Any]:
@@ -127,9 +131,13 @@ class AppState:
 
     layers: Mapping[str, Layer] = field(
         default_factory=lambda: MappingProxyType(
-            {name: Layer(visible=name != "points", opacity=0.5 if name == "photo" else 1.0) for name in LAYERS}
+            {name: Layer(visible=name not in HIDDEN, opacity=0.5 if name == "photo" else 1.0) for name in LAYERS}
         )
     )
+    keypoints: SceneKeypoints | None = None
+    keypoints_of: tuple[str, int] | None = None  # encoder and volume of the last request for them
+    keypoint_count: int = 1024
+    keypoint_colouring: KeypointColouring = "score"
     colouring: Colouring = "colour"
     colouring_chosen: bool = False  # by the user, rather than by a training
     threshold: float = 0.4
@@ -209,6 +217,6 @@ def fresh() -> dict[str, Any]:
     """Fields that belong to one capture, as they are before anything is known of it."""
     blank = AppState()
     kept = {"device", "encoders", "encoder", "layers", "colouring", "colouring_chosen", "threshold", "cutaway", "fly"}
-    kept |= {"train_steps", "train_afresh"}
+    kept |= {"train_steps", "train_afresh", "keypoint_count", "keypoint_colouring"}
     kept |= {"panel_mode", "sort", "theme", "recent"}
     return {f.name: getattr(blank, f.name) for f in fields(blank) if f.name not in kept}

@@ -54,6 +54,14 @@ class TrainingDesk:
 
     # --- intents
 
+    def choose_steps(self, steps: int) -> None:
+        """Of the next training."""
+        self._store.update(train_steps=steps)
+
+    def choose_afresh(self, on: bool) -> None:
+        """Whether the next training starts from the embedded weights."""
+        self._store.update(train_afresh=on)
+
     def start(self) -> None:
         """Train for as many steps as the state says."""
         s = self._store.state

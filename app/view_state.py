@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from app.state import Answer, Banner, Colouring, Job, Layer, PanelMode, Sort, ThemeName
+from app.state import Answer, Banner, Colouring, Job, KeypointColouring, Layer, PanelMode, Sort, ThemeName
 from app.training_state import Training
 from engine.api.camera import Camera
-from engine.api.messages import PhotoLoaded, ViewFeatures, ViewMatch, VoxelFeatures
+from engine.api.messages import PhotoLoaded, SceneKeypoints, ViewFeatures, ViewMatch, VoxelFeatures
 from engine.api.scene import SceneInfo, ViewInfo, Volume
 
 Pos = tuple[float, float, float]
@@ -36,6 +36,16 @@ class HeatView:
     answer: Answer | None
     layer: Layer
     threshold: float
+
+
+@dataclass(frozen=True)
+class KeypointsView:
+    """The ``count`` best of the scene's keypoints; None when there are none, or they are not to be seen."""
+
+    found: SceneKeypoints | None
+    count: int
+    colouring: KeypointColouring
+    opacity: float
 
 
 @dataclass(frozen=True)
@@ -83,6 +93,7 @@ class CanvasView:
     scene: SceneInfo | None
     volume: VolumeView
     heat: HeatView
+    keypoints: KeypointsView
     points: Layer
     frusta: FrustaView
     thumbnails: Mapping[int, PhotoLoaded]
@@ -124,6 +135,7 @@ class SingleView:
     photo: PhotoLoaded | None
     mode: PanelMode
     threshold: float
+    keypoints: KeypointsView
 
 
 @dataclass(frozen=True)
@@ -169,6 +181,7 @@ class LayersView:
     threshold: float
     bounds: tuple[float, float] | None
     cutaway: bool
+    keypoints: KeypointsView
 
 
 @dataclass(frozen=True)

@@ -136,12 +136,14 @@ class Window(QMainWindow):
         self.layers.visible_toggled.connect(c.toggle_layer)
         self.layers.opacity_moved.connect(self._set_opacity)
         self.layers.colouring_chosen.connect(self._choose_colouring)
-        self.layers.threshold_moved.connect(self._set_threshold)
+        self.layers.threshold_moved.connect(c.set_threshold)
         self.layers.cutaway_toggled.connect(lambda: self._trigger("cutaway"))
+        self.layers.keypoint_count_moved.connect(c.keypoints.show_best)
+        self.layers.keypoint_colouring_chosen.connect(c.keypoints.colour_by)
         self.jobs.cancelled.connect(c.jobs.cancel)
         self.training.asked.connect(self._trigger)
-        self.training.steps_chosen.connect(self._set_steps)
-        self.training.afresh_chosen.connect(self._set_afresh)
+        self.training.steps_chosen.connect(c.training.choose_steps)
+        self.training.afresh_chosen.connect(c.training.choose_afresh)
         self.matches.view_chosen.connect(c.select)
         self.matches.view_opened.connect(c.look_through)
         self.banner.dismissed.connect(lambda: c.set(banner=None))
@@ -265,6 +267,12 @@ class Window(QMainWindow):
         else:
             self.controller.set(notice=f"Saved {path}")
 
+    def save_keypoints_dialog(self) -> None:
+        kinds = "NPZ: everything (*.npz);;PLY: points (*.ply);;COLMAP: points3D (*.txt)"
+        path, _ = QFileDialog.getSaveFileName(self, "Save keypoints", "keypoints.npz", kinds)
+        if path:
+            self.controller.keypoints.save(path)
+
     def toggle_shortcuts(self) -> None:
         self.sheet.toggle()
 
@@ -323,15 +331,6 @@ class Window(QMainWindow):
 
     def _set_opacity(self, layer: str, value: float) -> None:
         self.controller.set_layer(layer, opacity=value)
-
-    def _set_threshold(self, value: float) -> None:
-        self.controller.set(threshold=value)
-
-    def _set_steps(self, steps: int) -> None:
-        self.controller.set(train_steps=steps)
-
-    def _set_afresh(self, on: bool) -> None:
-        self.controller.set(train_afresh=on)
 
     def _trigger(self, name: str) -> None:
         self.actions_by_id[name].trigger()

@@ -14,6 +14,7 @@ from engine.api.errors import CacheError, CaptureError, QueryError
 from engine.api.jobs import Job, Progress
 from engine.api.messages import (
     EncodeViews,
+    FindKeypoints,
     FitGrid,
     JobFinished,
     JobProgress,
@@ -23,6 +24,8 @@ from engine.api.messages import (
     RenderView,
     Reply,
     Request,
+    SaveKeypoints,
+    SceneKeypoints,
     ViewFeatures,
     ViewRendered,
     VolumeUpdated,
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
     from engine.features import ViewFeatureSet
     from engine.grid import RadianceGrid
     from engine.grid.stored import StoredGrid
+    from engine.keypoints.decorated import KeypointSet
     from engine.lifted import LiftedOn
 
 T = TypeVar("T")
@@ -59,6 +63,7 @@ class SceneState:
         self.version = 0
         self.features: ViewFeatureSet | None = None
         self.lifted: LiftedOn | None = None
+        self.keypoints: KeypointSet | None = None
         self.cameras = CameraStack([v.camera for v in capture.views])
         self.preview_view = 0
         self.fit_cells: int | None = None
@@ -245,6 +250,39 @@ class SceneState:
             rgb=self.lifted.carry(self.grid, self.lifted.rgb),
             spread=self.lifted.carry(self.grid, self.lifted.spread),
         )
+
+    def find_keypoints(self, request: FindKeypoints) -> Replies[None]:
+        """Find the decorated keypoints, or read them back."""
+        from engine.keypoints.decorated import stored_or_decorated
+        from engine.runtime import resolve_device
+
+        start = time.perf_counter()
+        if self.lifted is None or self.features is None or self.features.basis is None:
+            raise QueryError("there are no features on the scene yet", mend="wait until the photos are encoded")
+        features = self.features
+        device = resolve_device(self.device)
+        job = stored_or_decorated(self.capture, self.lifted, features.id, self.store, device)
+        self.keypoints = found = yield from report(request, job)
+        yield SceneKeypoints(
+            id=request.id,
+            encoder=features.encoder_name,
+            pos_w=found.pos_w,
+            score=found.score,
+            rgb=features.basis.apply(found.features),
+            seen=found.seen,
+        )
+        metrics = {"keypoints": float(len(found))}
+        yield JobFinished(id=request.id, title=request.title, seconds=time.perf_counter() - start, metrics=metrics)
+
+    def save_keypoints(self, request: SaveKeypoints) -> Replies[None]:
+        """Write the best of the keypoints that were found last."""
+        from engine.keypoints.decorated import write_keypoints
+
+        if self.keypoints is None:
+            raise QueryError("no keypoints were found yet", mend="show the keypoints first")
+        found = self.keypoints.best(request.count)
+        write_keypoints(Path(request.path), found)
+        yield Notice(id=request.id, text=f"Saved {len(found):,} keypoints to {request.path}")
 
     # -- queries ------------------------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from engine.api.messages import (
     CaptureOpened,
     EncodeViews,
     EngineReady,
+    FindKeypoints,
     FitGrid,
     LoadPhoto,
     MatchQuery,
@@ -25,6 +26,7 @@ from engine.api.messages import (
     RenderView,
     Reply,
     Request,
+    SaveKeypoints,
     SaveWeights,
     TrainEncoders,
 )
@@ -96,6 +98,10 @@ class Session:
                 return self.scene.fit(request)
             case EncodeViews():
                 return self.scene.encode(request)
+            case FindKeypoints():
+                return self.scene.find_keypoints(request)
+            case SaveKeypoints():
+                return self.scene.save_keypoints(request)
             case TrainEncoders():
                 return self._train(request)
             case SaveWeights():

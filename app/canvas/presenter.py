@@ -10,12 +10,15 @@ from app.canvas.look import LOOKS
 from app.canvas.renderer import Renderer
 from app.canvas.scene_setup import show_points, show_scene
 from app.canvas.visuals.markers import Mark
+from app.glyphs import glyphs, shown
 from app.state import Answer
 from app.view_state import CanvasView, MatchesView, VolumeView
 from engine.api.camera import Camera
 
 UInt8 = NDArray[np.uint8]
 MARK_SOURCE, MARK_MATCH = 14.0, 10.0
+PULL_VOXELS = 3.0
+"""Keypoints are drawn nearer by so much: they lie within the surface they are on."""
 
 
 class Presenter:
@@ -55,6 +58,8 @@ class Presenter:
             self._thumbnails(new)
         if old is None or old.photo != new.photo:
             self._photo(new)
+        if old is None or rescened or old.keypoints != new.keypoints:
+            self._keypoints(new)
         if old is None or themed or old.matches != new.matches:
             self._matches(new.matches)
 
@@ -124,6 +129,12 @@ class Presenter:
         r.photo.set_photo(None if p.photo is None else p.photo.rgb)
         r.photo_view = self._cameras.get(p.view) if p.view is not None else None
         r.photo_opacity = p.layer.opacity if p.layer.visible else 0.0
+
+    def _keypoints(self, new: CanvasView) -> None:
+        r = self._r
+        r.opacity["keypoints"] = float(shown(new.keypoints) > 0)
+        r.keypoints.set_arrays(*glyphs(new.keypoints))
+        r.keypoints_pull = 0.0 if new.volume.volume is None else PULL_VOXELS * new.volume.volume.voxel
 
     def _matches(self, m: MatchesView) -> None:
         r, accent = self._r, self._r.look.accent

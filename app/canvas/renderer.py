@@ -41,10 +41,12 @@ class Renderer:
         self.frusta = FrustaVisual()
         self.lines = SegmentsVisual()
         self.markers = MarkersVisual()
+        self.keypoints = MarkersVisual()
+        self.keypoints_pull = 0.0
         self.photo = PhotoVisual()
         self.photo_view: Camera | None = None
         self.photo_opacity = 0.0
-        self.opacity = {"volume": 1.0, "points": 0.0, "frusta": 1.0, "grid": 1.0, "axes": 1.0}
+        self.opacity = {"volume": 1.0, "keypoints": 0.0, "points": 0.0, "frusta": 1.0, "grid": 1.0, "axes": 1.0}
         self.far = 10.0
         self.focus = 1.0  # camera z of what is looked at
         self._grid = FloorGrid()
@@ -222,6 +224,8 @@ class Renderer:
                 self.frusta.draw(camera, viewport, self.far, o["frusta"], self.focus)
         if self.photo_view is not None:
             self.photo.draw(photo_rect(self.photo_view, camera), camera.width, camera.height, self.photo_opacity)
+        if o["keypoints"] > 0:
+            self.keypoints.draw(camera, viewport, self.far, self.look.rim, pull=self.keypoints_pull)
         self.lines.draw(camera, viewport, self.far, on_top=True)
         self.markers.draw(camera, viewport, self.far, self.look.rim)
         if o["axes"] > 0:

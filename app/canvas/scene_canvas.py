@@ -9,21 +9,21 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QObject, QTimer, Signal
-from PySide6.QtWidgets import QWidget
+from PySide6.QtCore import QObject, QPointF, QTimer, Signal
+from PySide6.QtWidgets import QToolTip, QWidget
 
-from app.canvas import gl
-from app.canvas.camera_sync import Viewport, to_view_px
+from app.canvas import gl, under
+from app.canvas.camera_sync import Viewport
 from app.canvas.home import NamedView, named_view
 from app.canvas.look import LOOKS
 from app.canvas.navigator import Navigator
-from app.canvas.picking import inside_quad, nearest_point
 from app.canvas.pointer import Pointer
 from app.canvas.presenter import Presenter
 from app.canvas.renderer import Renderer
 from app.canvas.scene_setup import extent_of
 from app.canvas.still import render_to_array
 from app.canvas.surface import Holder, Surface
+from app.glyphs import card
 from app.state import Answer
 from app.view_state import CanvasView, VolumeView
 from engine.api.camera import Camera
@@ -34,8 +34,6 @@ UPLOAD_S, FIRST_UPLOAD_S, HEAT_S = 0.005, 0.05, 0.025
 THUMBNAILS_S = 0.2
 LEAVE_CORES_S = 0.3
 MARK_S = 0.1
-POINT_RADIUS_PX = 7.0
-FAINT = 0.55  # of the distance to what is looked at, as in quads.frag
 
 Pos = tuple[float, float, float]
 
@@ -156,22 +154,17 @@ class SceneCanvas(QObject):
         picker = None if self.renderer is None else self.renderer.volume.picker
         if camera is None or picker is None:
             return None
-        return _triple(picker.surface(camera, (x, y), cutaway=False))
+        return under.triple(picker.surface(camera, (x, y), cutaway=False))
 
     def pick(self, x: float, y: float) -> Pos | None:
-        """The scene point under a canvas pixel, or None."""
+        """The scene point under a canvas pixel, or None; a keypoint that shows there rather than what is behind it."""
         v, r = self._view, self.renderer
         if v is None or r is None:
             return None
         camera = self.camera()
-        if r.opacity["volume"] > 0 and r.volume.picker is not None:
-            hit = r.volume.picker.surface(camera, (x, y), cutaway=v.volume.cutaway)
-            if hit is not None:
-                return _triple(hit)
-        if r.opacity["points"] > 0 and r.points.pos_w is not None:
-            i = nearest_point(camera, r.points.pos_w, (x, y), POINT_RADIUS_PX)
-            return None if i is None else _triple(np.asarray(r.points.pos_w[i], np.float64))
-        return None
+        hit = under.surface(v, r, camera, (x, y))
+        row = under.keypoint(v, r, camera, (x, y), hit)
+        return hit if row is None else under.place(v.keypoints, row)
 
     def screenshot(self) -> NDArray[np.uint8]:
         """(h, w, 4) uint8 of the canvas at full quality, in physical pixels."""
@@ -306,31 +299,16 @@ class SceneCanvas(QObject):
 
     def _photo_pixel(self, x: float, y: float) -> tuple[int, float, float] | None:
         """The photo's pixel under the pointer while its overlay is on."""
-        v = self._view
-        if v is None or v.through is None or v.photo.view is None or self.navigator.moving(time.perf_counter()):
+        if self._view is None or self.navigator.moving(time.perf_counter()):
             return None
-        if v.photo.photo is None or not v.photo.layer.visible or v.photo.layer.opacity <= 0:
-            return None
-        px, py = to_view_px(v.through, self.camera(), x, y)
-        if not (0 <= px < v.through.width and 0 <= py < v.through.height):
-            return None
-        return v.photo.view, px, py
+        return under.photo_pixel(self._view, self.camera(), x, y)
 
     def _view_under(self, x: float, y: float) -> int | None:
         """The frontmost frustum whose thumbnail is under the pointer and not behind the scene."""
-        v, r = self._view, self.renderer
-        if v is None or r is None or r.opacity["frusta"] <= 0:
+        r = self.renderer
+        if r is None or r.opacity["frusta"] <= 0:
             return None
-        camera = self.camera()
-        hit = self.pick(x, y)
-        limit = np.inf if hit is None else float(camera.to_camera(np.array([hit]))[0, 2])
-        best: int | None = None
-        for i, quad in self._quads.items():
-            px, depth = camera.project(quad)
-            near = depth.mean() < FAINT * self.navigator.orbit.distance  # drawn faintly: what is behind it is meant
-            if (depth > 0).all() and not near and depth.mean() < limit and inside_quad(px, (x, y)):
-                best, limit = i, float(depth.mean())
-        return best
+        return under.frustum(self._quads, self.camera(), (x, y), self.pick(x, y), self.navigator.orbit.distance)
 
     def _click(self, x: float, y: float) -> None:
         photo = self._photo_pixel(x, y)
@@ -353,6 +331,7 @@ class SceneCanvas(QObject):
             self.fly_to_point(hit)
 
     def _hover(self, x: float, y: float, shift: bool) -> None:
+        self._show_card(x, y)
         photo = self._photo_pixel(x, y)
         if photo is not None:
             self.pixel_hovered.emit(*photo, shift)
@@ -362,6 +341,18 @@ class SceneCanvas(QObject):
             self.hover_ended.emit()
         else:
             self.point_hovered.emit(hit, shift)
+
+    def _show_card(self, x: float, y: float) -> None:
+        """Say what is known of the keypoint under the pointer."""
+        v, r = self._view, self.renderer
+        if v is None or r is None or r.opacity["keypoints"] <= 0:
+            return
+        camera = self.camera()
+        row = under.keypoint(v, r, camera, (x, y), under.surface(v, r, camera, (x, y)))
+        if row is None:
+            QToolTip.hideText()
+        else:
+            QToolTip.showText(self.widget.mapToGlobal(QPointF(x, y)).toPoint(), card(v.keypoints, row), self.widget)
 
     def _rotate(self, dx: float, dy: float) -> None:
         was_through = self.navigator.through is not None
@@ -393,7 +384,3 @@ class SceneCanvas(QObject):
 def _newer_volume(old: VolumeView, new: VolumeView) -> VolumeView:
     """``old`` with the voxels of ``new``."""
     return replace(old, volume=new.volume, features=new.features)
-
-
-def _triple(v: NDArray[np.float64] | None) -> Pos | None:
-    return None if v is None else (float(v[0]), float(v[1]), float(v[2]))

@@ -12,11 +12,12 @@ from app.panels.legend import Legend, SpreadScale
 from app.panels.segmented import Segmented
 from app.state import Layer
 from app.theme import GAP, PAD, Theme
-from app.view_state import LayersView
+from app.view_state import KeypointsView, LayersView
 
 ROWS: tuple[tuple[str, str], ...] = (
     ("volume", "Radiance volume"),
     ("heat", "Heat"),
+    ("keypoints", "Keypoints"),
     ("matches", "Matches"),
     ("frusta", "Cameras"),
     ("points", "Points"),
@@ -24,6 +25,7 @@ ROWS: tuple[tuple[str, str], ...] = (
     ("grid", "Floor grid"),
 )
 WITHOUT_OPACITY = frozenset({"matches", "grid"})
+COUNTS, COUNT_STEP = (256, 4096), 128
 
 
 class LayerRow(QWidget):
@@ -69,12 +71,52 @@ class LayerRow(QWidget):
         self.eye.setIcon(icons.icon(self._icon, theme))
 
 
+class KeypointControls(QWidget):
+    """How many keypoints are shown, and by what they are coloured; below the layer's row while it shows."""
+
+    count_moved = Signal(int)
+
+    def __init__(self) -> None:
+        super().__init__()
+        column = QVBoxLayout(self)
+        column.setContentsMargins(2 * PAD, 0, 0, GAP)
+        column.setSpacing(GAP)
+        row = QHBoxLayout()
+        self.label = QLabel()
+        self.label.setObjectName("muted")
+        self.slider = QSlider(Qt.Orientation.Horizontal)
+        self.slider.setRange(COUNTS[0] // COUNT_STEP, COUNTS[1] // COUNT_STEP)
+        self.slider.setToolTip("How many of the best are shown")
+        self.slider.setFixedWidth(92)
+        self.slider.valueChanged.connect(self._moved)
+        row.addWidget(self.label, 1)
+        row.addWidget(self.slider)
+        column.addLayout(row)
+        self.colouring = Segmented((("score", "By score"), ("features", "By feature")))
+        column.addWidget(self.colouring)
+
+    def _moved(self, value: int) -> None:
+        self.count_moved.emit(value * COUNT_STEP)
+
+    def show_keypoints(self, view: KeypointsView) -> None:
+        self.slider.blockSignals(True)
+        self.slider.setValue(view.count // COUNT_STEP)
+        self.slider.blockSignals(False)
+        found = 0 if view.found is None else len(view.found.score)
+        self.label.setText(
+            "looking for them…" if view.found is None else f"best {min(view.count, found):,} of {found:,}"
+        )
+        self.colouring.show_choice(view.colouring)
+
+
 class LayersPanel(QWidget):
     visible_toggled = Signal(str)
     opacity_moved = Signal(str, float)
     colouring_chosen = Signal(str)
     threshold_moved = Signal(float)
     cutaway_toggled = Signal()
+    keypoint_count_moved = Signal(int)
+    keypoint_colouring_chosen = Signal(str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -99,6 +141,11 @@ class LayersPanel(QWidget):
             row.opacity_moved.connect(_bound(self.opacity_moved.emit, name))
             self.rows[name] = row
             column.addWidget(row)
+            if name == "keypoints":
+                self.keypoints = KeypointControls()
+                self.keypoints.count_moved.connect(self.keypoint_count_moved)
+                self.keypoints.colouring.chosen.connect(self.keypoint_colouring_chosen)
+                column.addWidget(self.keypoints)
         rule = QFrame()
         rule.setObjectName("rule")
         column.addWidget(rule)
@@ -130,6 +177,8 @@ class LayersPanel(QWidget):
         self.threshold.blockSignals(False)
         self.legend.show_range(view.bounds, view.threshold)
         self.cutaway.setChecked(view.cutaway)
+        self.keypoints.setVisible(view.layers["keypoints"].visible and "keypoints" in view.usable)
+        self.keypoints.show_keypoints(view.keypoints)
 
     def _threshold_changed(self, value: int) -> None:
         self.threshold_moved.emit(value / 100)

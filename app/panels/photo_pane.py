@@ -6,6 +6,7 @@ from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, Signal
 from PySide6.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent, QWheelEvent
 from PySide6.QtWidgets import QWidget
 
+from app.panels.keypoint_paint import paint_keypoints
 from app.panels.photo_paint import from_rect, paint_cell
 from app.theme import DARK, GAP, Theme
 from app.view_state import SingleView
@@ -67,6 +68,7 @@ class PhotoPane(QWidget):
                 painter, self.photo_rect(), v.cell, mode=v.mode, threshold=v.threshold, theme=self._theme,
                 photo=v.photo, large=True,
             )  # fmt: skip
+            paint_keypoints(painter, self.photo_rect(), v.cell, v.keypoints)
         painter.end()
 
     def wheelEvent(self, event: QWheelEvent) -> None:

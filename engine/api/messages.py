@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import ClassVar, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from engine.api.camera import Camera
 from engine.api.scene import Float32, SceneInfo, UInt8, Volume
 
@@ -66,6 +69,23 @@ class EncodeViews(Request):
 
     title: ClassVar[str] = "Encoding photos"
     encoder: str = "default"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FindKeypoints(Request):
+    """Find the scene's decorated keypoints, or read those found before: SceneKeypoints, JobFinished. Needs features on
+    the scene."""
+
+    title: ClassVar[str] = "Finding keypoints"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SaveKeypoints(Request):
+    """Write the ``count`` best keypoints that were found into ``path`` (.ply, .npz or .txt): answered by Notice."""
+
+    priority: ClassVar[Priority] = Priority.IMAGE
+    path: str
+    count: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -241,6 +261,18 @@ class VoxelFeatures(Reply):
     version: int
     rgb: UInt8
     spread: Float32
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SceneKeypoints(Reply):
+    """The scene's K keypoints by falling score: ``pos_w`` (K, 3) float32, ``score`` (K,) in [0, 1], ``rgb`` (K, 3)
+    uint8 PCA colours of their features in the views' basis, ``seen`` (K, N) bool: which photos see each, by place."""
+
+    encoder: str
+    pos_w: Float32
+    score: Float32
+    rgb: UInt8
+    seen: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,9 +12,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from engine.api.errors import CaptureError, QueryError
@@ -22,15 +23,18 @@ from engine.api.jobs import Job, Progress
 from engine.api.scene import Float32, UInt8
 from engine.grid.lift import LiftAccumulator
 from engine.keypoints.detect import keypoints_3d
-from engine.keypoints.network import LOCAL_DIM, KeypointDetector
+from engine.keypoints.network import LOCAL_DIM, KeypointDetector, load_keypoints
 from engine.march import visible
-from engine.storage import write_atomic
+from engine.results import FORMAT, ResultStore
+from engine.storage import Tensors, digest, write_atomic, write_tensors
 
 if TYPE_CHECKING:
     from engine.captures import Capture
     from engine.lifted import LiftedOn
 
-LEAST, USUAL, MOST = 1, 1024, 1 << 16
+LEAST, MOST = 1, 1 << 16
+MOST_SHOWN = 4096
+"""Keypoints that the window finds; it shows as many of the best as it is asked to."""
 READ_SIDE = 640
 RADIUS_VOXELS = 2.5
 """Of the suppression: the next two voxels on each side."""
@@ -50,7 +54,7 @@ class KeypointSet:
         features: (K, D) float32 of unit length: the scene's features there.
         local: (K, L) float32 of unit length: what the keypoint network says of the photos there.
         rgb: (K, 3) uint8.
-        views: (K,) int32, how many photos see each.
+        seen: (K, N) bool, which of the capture's N photos see each.
     """
 
     pos_w: Float32
@@ -58,10 +62,23 @@ class KeypointSet:
     features: Float32
     local: Float32
     rgb: UInt8
-    views: NDArray[np.int32]
+    seen: NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.score)
+
+    @property
+    def views(self) -> NDArray[np.int32]:
+        """(K,) how many photos see each."""
+        return self.seen.sum(axis=1, dtype=np.int32)
+
+    def best(self, count: int) -> KeypointSet:
+        """The first ``count`` of them."""
+        return KeypointSet(**{name: array[:count] for name, array in self.arrays().items()})
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """By name."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
 
 def decorate(
@@ -103,16 +120,50 @@ def decorate(
     score = scores.average()[:, 0]
     score[(lifted.weight <= 0) | (scores.weight <= 0)] = np.nan  # never chosen
     rows = keypoints_3d(grid.index.astype(np.float32), score, SPARE * count, radius_voxels)
-    views = np.zeros(len(rows), np.int32)
+    seen = np.zeros((len(rows), len(capture.views)), np.bool_)
     for done, view in enumerate(capture.views):
         yield Progress(done, len(capture.views), "views", "decorating")
-        views += visible(grid, view.camera, grid.spec.to_world(grid.index[rows] + 0.5))
-    seen = np.flatnonzero(views >= min(LEAST_VIEWS, len(capture.views)))[:count]
-    rows, views = rows[seen], views[seen]
+        seen[:, done] = visible(grid, view.camera, grid.spec.to_world(grid.index[rows] + 0.5))
+    good = np.flatnonzero(seen.sum(axis=1) >= min(LEAST_VIEWS, len(capture.views)))[:count]
+    rows, seen = rows[good], seen[good]
     pos_w = grid.spec.to_world(grid.index[rows] + 0.5)
     described = local.part(slice(None))[0][rows]
     colour = np.round(255 * np.clip(grid.rgb[rows], 0, 1)).astype(np.uint8)
-    return KeypointSet(pos_w.astype(np.float32), score[rows], lifted.features(rows), described, colour, views)
+    return KeypointSet(pos_w.astype(np.float32), score[rows], lifted.features(rows), described, colour, seen)
+
+
+def stored_or_decorated(
+    capture: Capture, lifted: LiftedOn, features_id: str, store: ResultStore, device: torch.device
+) -> Job[KeypointSet]:
+    """The ``MOST_SHOWN`` keypoints of a capture: those in the store, if they are of the same voxels and features."""
+    grid = lifted.grid
+    detector = load_keypoints(device)
+    yield Progress(0, 0, "views", "scoring voxels")
+    key = digest(grid.index.tobytes(), grid.sigma.tobytes(), features_id, detector.id, str((MOST_SHOWN, RADIUS_VOXELS)))
+    name = f"keypoints-{digest(features_id)}.safetensors"
+    stored = store.read(name, capture.fingerprint)
+    if stored is not None and stored[1].get("key") == key:
+        found = _parse(stored[0], len(capture.views))
+        if found is not None:
+            return found
+    found = yield from decorate(capture, lifted, detector, MOST_SHOWN)
+    if grid.meta.get("capture") == capture.fingerprint:  # not a grid that is still being fitted
+        meta = {"format": FORMAT, "capture": capture.fingerprint, "key": key}
+        write_tensors(store.write_path(name), found.arrays(), meta)
+    return found
+
+
+def _parse(tensors: Tensors, views: int) -> KeypointSet | None:
+    """Keypoints as they were written, or None if they cannot be."""
+    kinds = {"pos_w": "f4", "score": "f4", "features": "f4", "local": "f4", "rgb": "u1", "seen": "b1"}
+    if set(tensors) != set(kinds) or any(tensors[k].dtype != np.dtype(v) for k, v in kinds.items()):
+        return None
+    count = len(tensors["score"])
+    widths = {"pos_w": (3,), "score": (), "rgb": (3,), "seen": (views,)}
+    fits = all(len(t) == count for t in tensors.values()) and all(tensors[k].shape[1:] == w for k, w in widths.items())
+    finite = all(np.isfinite(t).all() for t in tensors.values() if t.dtype.kind == "f")
+    flat = tensors["features"].ndim == tensors["local"].ndim == 2
+    return KeypointSet(**tensors) if fits and finite and flat else None
 
 
 def _each(slices: Iterator[None]) -> Job[None]:
@@ -167,7 +218,7 @@ def _ply(path: Path, found: KeypointSet) -> None:
 
 def _npz(path: Path, found: KeypointSet) -> None:
     with path.open("wb") as f:  # numpy would add its own ending to a name
-        np.savez(f, **{name: getattr(found, name) for name in found.__dataclass_fields__})
+        np.savez(f, **found.arrays())
 
 
 def _colmap(path: Path, found: KeypointSet) -> None:

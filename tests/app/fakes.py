@@ -15,6 +15,7 @@ from engine.api.messages import (
     EncodeViews,
     EngineReady,
     Failed,
+    FindKeypoints,
     FitGrid,
     HoverQuery,
     JobCancelled,
@@ -30,6 +31,7 @@ from engine.api.messages import (
     PixelSource,
     Reply,
     Request,
+    SceneKeypoints,
     ViewFeatures,
     ViewMatch,
     VolumeUpdated,
@@ -203,6 +205,9 @@ class FakeEngine:
                 self._fit(request)
             case EncodeViews():
                 self._encode(request)
+            case FindKeypoints():
+                self.reply(self.keypoints(request.id))
+                self.reply(JobFinished(id=request.id, title=request.title, seconds=0.1))
             case CancelJob():
                 title = next((r.title for r in self.requests if r.id == request.job_id), "")
                 self.reply(JobCancelled(id=request.job_id, title=title))
@@ -218,6 +223,22 @@ class FakeEngine:
         if key not in self._photos:
             self._photos[key] = cast_photo(self.scene.views[view].camera, 640 if max_side > 256 else 128)
         return self._photos[key]
+
+    def keypoints(self, id: int = 0, count: int = 600) -> SceneKeypoints:
+        """Every so many voxels, the first ones best; seen where they project and nothing is before them."""
+        pos_w = self.volume.centres_w()[:: max(1, len(self.volume.index) // count)][:count]
+        seen = np.zeros((len(pos_w), len(self.scene.views)), bool)
+        for n, view in enumerate(self.scene.views):
+            px, depth = view.camera.project(pos_w.astype(np.float64))
+            good = (depth > 0) & view.camera.contains(np.nan_to_num(px, nan=-1.0))
+            good[good] = depth[good] <= cast_depth(view.camera, px[good]) + 0.1
+            seen[:, n] = good
+        order = np.argsort(-seen.sum(axis=1), kind="stable")
+        score = np.linspace(0.9, 0.1, len(pos_w)).astype(np.float32)
+        return SceneKeypoints(
+            id=id, encoder="default", pos_w=pos_w[order], score=score, rgb=pseudo_features(pos_w[order]),
+            seen=seen[order],
+        )  # fmt: skip
 
     def _fit(self, request: FitGrid) -> None:
         progress = JobProgress(

@@ -16,6 +16,7 @@ from engine.api.messages import (
     CaptureOpened,
     EncodeViews,
     Failed,
+    FindKeypoints,
     FitGrid,
     JobCancelled,
     JobFinished,
@@ -30,12 +31,15 @@ from engine.api.messages import (
     RenderView,
     Reply,
     Request,
+    SaveKeypoints,
+    SceneKeypoints,
     ViewFeatures,
     ViewRendered,
     VolumeUpdated,
     VoxelFeatures,
 )
 from engine.session import Session
+from engine.storage import read_tensors, write_tensors
 from engine.worker import EngineThread
 from tests.conftest import cast_cube_on_plane, write_tiny_capture
 
@@ -269,3 +273,46 @@ def test_clicks_are_answered_while_a_fit_runs_and_cancel_stops_it(live: Live, ca
     click = MatchQuery(source=PixelSource(0, 40.0, 40.0))
     live.thread.send(click)
     live.until(click, MatchReply)
+
+
+def test_keypoints_are_found_once_and_saved(ready: Session, capture: Path, tmp_path: Path) -> None:
+    found = only(ask(ready, FindKeypoints()), SceneKeypoints)
+    count = len(found.score)
+    assert 100 < count <= 4096
+    assert found.encoder == "default"
+    assert (found.pos_w.shape, found.rgb.shape, found.seen.shape) == ((count, 3), (count, 3), (count, 8))
+    assert (np.diff(found.score) <= 0).all()
+    (file,) = ready.scene.store.cache.glob("keypoints-*.safetensors")
+    written = file.stat().st_mtime_ns
+
+    session = again(ready)
+    ask(session, OpenCapture(path=str(capture)))
+    with pytest.raises(QueryError, match="no features on the scene"):
+        ask(session, FindKeypoints())
+    with pytest.raises(QueryError, match="no keypoints were found"):
+        ask(session, SaveKeypoints(path=str(tmp_path / "k.npz"), count=5))
+    ask(session, EncodeViews())
+    second = only(ask(session, FindKeypoints()), SceneKeypoints)
+    np.testing.assert_array_equal(second.pos_w, found.pos_w)
+    np.testing.assert_array_equal(second.seen, found.seen)
+    assert file.stat().st_mtime_ns == written  # read, not made again
+
+    assert "Saved 5 keypoints" in only(ask(session, SaveKeypoints(path=str(tmp_path / "k.npz"), count=5)), Notice).text
+    with np.load(tmp_path / "k.npz", allow_pickle=False) as z:
+        np.testing.assert_array_equal(z["pos_w"], found.pos_w[:5])
+
+
+@pytest.mark.parametrize("damage", ["truncated", "shapes", "not finite"])
+def test_damaged_stored_keypoints_are_made_again(ready: Session, damage: str) -> None:
+    before = only(ask(ready, FindKeypoints()), SceneKeypoints)
+    (file,) = ready.scene.store.cache.glob("keypoints-*.safetensors")
+    whole = file.read_bytes()
+    tensors, meta = read_tensors(file)
+    if damage == "truncated":
+        file.write_bytes(whole[: len(whole) // 2])
+    else:
+        tensors["pos_w"] = tensors["pos_w"][:-1] if damage == "shapes" else tensors["pos_w"] * np.float32("nan")
+        write_tensors(file, tensors, meta)
+    after = only(ask(ready, FindKeypoints()), SceneKeypoints)
+    np.testing.assert_array_equal(after.pos_w, before.pos_w)
+    assert file.read_bytes() == whole

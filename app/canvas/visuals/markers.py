@@ -1,4 +1,4 @@
-"""Marks on points of the scene: filled discs and rings of constant size, always on top."""
+"""Marks on points of the scene: filled discs and rings of constant size, on top or hidden by what lies before them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.canvas import gl
 from app.canvas.camera_sync import Viewport, clip_matrix
@@ -14,6 +15,7 @@ from engine.api.camera import Camera
 from shaders import loader
 
 Rgba = tuple[float, float, float, float]
+Float32 = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -32,15 +34,27 @@ class MarkersVisual:
         self._count = 0
 
     def set_data(self, marks: Sequence[Mark]) -> None:
-        self._count = len(marks)
-        if not marks:
+        """Show these and no others."""
+        self.set_arrays(
+            np.array([m.pos_w for m in marks], np.float32).reshape(-1, 3),
+            np.array([m.rgba for m in marks], np.float32).reshape(-1, 4),
+            np.array([(m.size, m.filled) for m in marks], np.float32).reshape(-1, 2),
+        )
+
+    def set_arrays(self, pos_w: Float32, rgba: Float32, shape: Float32) -> None:
+        """``set_data`` of many: places (N, 3), colours (N, 4), and (N, 2) diameters and whether filled."""
+        self._count = len(pos_w)
+        if self._count == 0:
             return
         p = self._program
-        p["a_pos_w"] = gl.gloo.VertexBuffer(np.array([m.pos_w for m in marks], np.float32))
-        p["a_rgba"] = gl.gloo.VertexBuffer(np.array([m.rgba for m in marks], np.float32))
-        p["a_shape"] = gl.gloo.VertexBuffer(np.array([(m.size, m.filled) for m in marks], np.float32))
+        p["a_pos_w"] = gl.gloo.VertexBuffer(np.ascontiguousarray(pos_w, np.float32))
+        p["a_rgba"] = gl.gloo.VertexBuffer(np.ascontiguousarray(rgba, np.float32))
+        p["a_shape"] = gl.gloo.VertexBuffer(np.ascontiguousarray(shape, np.float32))
 
-    def draw(self, camera: Camera, viewport: Viewport, far: float, rim: Sequence[float]) -> None:
+    def draw(
+        self, camera: Camera, viewport: Viewport, far: float, rim: Sequence[float], *, pull: float | None = None
+    ) -> None:
+        """``pull``: hidden by what lies nearer than they, less this in world units; None: on top of everything."""
         if self._count == 0:
             return
         p = self._program
@@ -48,5 +62,7 @@ class MarkersVisual:
         p["u_far"] = far
         p["u_pixel_ratio"] = viewport.ratio
         p["u_rim"] = tuple(rim)
-        gl.gloo.set_state(blend=True, blend_func=("src_alpha", "one_minus_src_alpha"), depth_test=False)
+        p["u_pull"] = pull or 0.0
+        blend = ("src_alpha", "one_minus_src_alpha")
+        gl.gloo.set_state(blend=True, blend_func=blend, depth_test=pull is not None)
         p.draw("points")

@@ -106,8 +106,9 @@ def test_they_are_decorated_with_what_is_there(capture: Capture, lifted: LiftedO
     np.testing.assert_allclose(found.rgb / 255, np.clip(grid.rgb[rows], 0, 1), atol=0.003)
     np.testing.assert_allclose(np.linalg.norm(found.local, axis=1), 1, atol=1e-5)
     np.testing.assert_allclose(found.local[:, 3], 1, atol=1e-5)
-    seen = sum(visible(grid, v.camera, found.pos_w).astype(int) for v in capture.views)
-    np.testing.assert_array_equal(found.views, seen)
+    seen = np.stack([visible(grid, v.camera, found.pos_w) for v in capture.views], axis=1)
+    np.testing.assert_array_equal(found.seen, seen)
+    np.testing.assert_array_equal(found.views, seen.sum(axis=1))
     assert found.views.min() >= 2
     assert found.views.max() <= len(capture.views)
 
@@ -139,7 +140,7 @@ def test_others_read_what_is_written(capture: Capture, lifted: LiftedOn, tmp_pat
     np.testing.assert_array_equal(cloud.point["score"].numpy()[:, 0], found.score)
     np.testing.assert_array_equal(cloud.point["views"].numpy()[:, 0], found.views)
     with np.load(tmp_path / "k.npz", allow_pickle=False) as z:
-        assert set(z) == {"pos_w", "score", "features", "local", "rgb", "views"}
+        assert set(z) == {"pos_w", "score", "features", "local", "rgb", "seen"}
         for name in z:
             np.testing.assert_array_equal(z[name], getattr(found, name))
     lines = [line.split() for line in (tmp_path / "k.txt").read_text().splitlines() if not line.startswith("#")]
