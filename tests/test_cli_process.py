@@ -87,22 +87,6 @@ def test_fit_by_the_reference_takes_the_torch_path(
     assert asked
 
 
-def test_keypoints_are_written_where_asked(fitted: tuple[Path, Path, dict[str, Any]], tmp_path: Path) -> None:
-    capture, cache, _ = fitted
-    file = tmp_path / "points.npz"
-    answer = json.loads(condense("keypoints", capture, "-k", "64", "--out", file, "--json", cache=cache).stdout)
-    assert answer["count"] == 64
-    assert answer["file"] == str(file)
-    assert 1 <= answer["views_each"] <= 8
-    with np.load(file, allow_pickle=False) as z:
-        assert z["pos_w"].shape == (64, 3)
-        assert z["features"].shape == (64, 64)
-    kept = condense("keypoints", capture, "-k", "8", cache=cache)
-    assert str(cache) in kept.stdout
-    wrong = condense("keypoints", capture, "--out", tmp_path / "points.las", cache=cache, code=2)
-    assert ".ply, .npz, .txt" in wrong.stderr
-
-
 def test_encode_then_match(fitted: tuple[Path, Path, dict[str, Any]]) -> None:
     capture, cache, _ = fitted
     encoded = json.loads(condense("encode", capture, "--json", cache=cache).stdout)
@@ -118,6 +102,22 @@ def test_encode_then_match(fitted: tuple[Path, Path, dict[str, Any]]) -> None:
     scores = [m["score"] for m in answer["matches"]]
     assert scores == sorted(scores, reverse=True)
     assert all(0 <= m["x"] <= 96 and 0 <= m["y"] <= 72 and isinstance(m["mutual"], bool) for m in answer["matches"])
+
+
+def test_keypoints_are_written_where_asked(fitted: tuple[Path, Path, dict[str, Any]], tmp_path: Path) -> None:
+    capture, cache, _ = fitted
+    file = tmp_path / "points.npz"
+    answer = json.loads(condense("keypoints", capture, "-k", "64", "--out", file, "--json", cache=cache).stdout)
+    assert answer["count"] == 64
+    assert answer["file"] == str(file)
+    assert 1 <= answer["views_each"] <= 8
+    with np.load(file, allow_pickle=False) as z:
+        assert z["pos_w"].shape == (64, 3)
+        assert z["features"].shape == (64, 64)
+    kept = condense("keypoints", capture, "-k", "8", cache=cache)
+    assert str(cache) in kept.stdout
+    wrong = condense("keypoints", capture, "--out", tmp_path / "points.las", cache=cache, code=2)
+    assert ".ply, .npz, .txt" in wrong.stderr
 
 
 def test_match_as_a_person_reads_it(fitted: tuple[Path, Path, dict[str, Any]]) -> None:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QCheckBox, QFrame, QHBoxLayout, QLabel, QSlider, QToolButton, QVBoxLayout, QWidget
 
-from app import icons
-from app.panels.legend import Legend, SpreadScale
+from app import colormaps, icons
+from app.panels.legend import Legend, Scale
 from app.panels.segmented import Segmented
 from app.state import Layer
 from app.theme import GAP, PAD, Theme
@@ -94,6 +94,9 @@ class KeypointControls(QWidget):
         column.addLayout(row)
         self.colouring = Segmented((("score", "By score"), ("features", "By feature")))
         column.addWidget(self.colouring)
+        tip = "How sure photos are that they would find it again, averaged over those that see it"
+        self.scale = Scale(colormaps.score_table(), "", "", tip)
+        column.addWidget(self.scale)
 
     def _moved(self, value: int) -> None:
         self.count_moved.emit(value * COUNT_STEP)
@@ -102,11 +105,15 @@ class KeypointControls(QWidget):
         self.slider.blockSignals(True)
         self.slider.setValue(view.count // COUNT_STEP)
         self.slider.blockSignals(False)
-        found = 0 if view.found is None else len(view.found.score)
-        self.label.setText(
-            "looking for them…" if view.found is None else f"best {min(view.count, found):,} of {found:,}"
-        )
+        if view.found is None:
+            self.label.setText("looking for them…")
+        else:
+            self.label.setText(f"best {min(view.count, len(view.found.score)):,} of {len(view.found.score):,}")
+            score = view.found.score[: view.count]
+            low, high = (float(score.min()), float(score.max())) if len(score) else (0.0, 1.0)
+            self.scale.show_ends(f"{low:.2f}  score", f"{high:.2f}")
         self.colouring.show_choice(view.colouring)
+        self.scale.setVisible(view.colouring == "score")
 
 
 class LayersPanel(QWidget):
@@ -128,7 +135,8 @@ class LayersPanel(QWidget):
         self.colouring = Segmented((("colour", "Colour"), ("features", "Features"), ("spread", "Spread")))
         self.colouring.chosen.connect(self.colouring_chosen)
         column.addWidget(self.colouring)
-        self.spread_scale = SpreadScale()
+        tip = "1 minus the length of the mean of the views' unit features"
+        self.spread_scale = Scale(colormaps.table(colormaps.SPREAD), "0  photos agree", "they do not  1", tip)
         self.features_hint = QLabel("Alike in colour, alike in features: one set of colours for photos and scene.")
         self.features_hint.setObjectName("muted")
         self.features_hint.setWordWrap(True)
@@ -186,6 +194,7 @@ class LayersPanel(QWidget):
     def set_theme(self, theme: Theme) -> None:
         self.legend.set_theme(theme)
         self.spread_scale.set_theme(theme)
+        self.keypoints.scale.set_theme(theme)
         for row in self.rows.values():
             row.set_theme(theme)
 

@@ -1,7 +1,9 @@
-"""Colour bars: of heat, with the cosines at its ends, and of spread, with a word at each end."""
+"""Colour bars: of heat, with the cosines at its ends, and others with a word at each end."""
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
 from PySide6.QtCore import QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFont, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QSizePolicy, QWidget
@@ -54,15 +56,16 @@ class Legend(QWidget):
         painter.end()
 
 
-class SpreadScale(QWidget):
-    """How the views of a voxel agree, as the scene is coloured by it."""
+class Scale(QWidget):
+    """What the colours of a map mean, from left to right."""
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, table: NDArray[np.uint8], left: str, right: str, tip: str) -> None:
+        super().__init__()
         self._theme: Theme = DARK
-        self._map = to_image(colormaps.table(colormaps.SPREAD)[None].copy())
+        self._left, self._right = left, right
+        self._map = to_image(table[None].copy())
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.setToolTip("1 minus the length of the mean of the views' unit features")
+        self.setToolTip(tip)
 
     def sizeHint(self) -> QSize:
         return QSize(140, 30)
@@ -71,11 +74,17 @@ class SpreadScale(QWidget):
         self._theme = theme
         self.update()
 
+    def show_ends(self, left: str, right: str) -> None:
+        """Say something else at the ends."""
+        if (left, right) != (self._left, self._right):
+            self._left, self._right = left, right
+            self.update()
+
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
         painter.drawImage(QRectF(1, 3, self.width() - 2, 8), self._map)
-        _write(painter, self, self._theme, "0  photos agree", "", "they do not  1")
+        _write(painter, self, self._theme, self._left, "", self._right)
         painter.end()
 
 
