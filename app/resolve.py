@@ -304,7 +304,18 @@ def _training_actions(state: AppState) -> frozenset[str]:
 
 
 def _actions(state: AppState, colouring: Colouring) -> ActionsView:
-    enabled = {"open", "open_file", "open_demo", "theme", "shortcuts", "quit", "fullscreen", "panels", "training"}
+    enabled = {
+        "open",
+        "open_file",
+        "open_demo",
+        "theme",
+        "shortcuts",
+        "commands",
+        "quit",
+        "fullscreen",
+        "panels",
+        "training",
+    }
     enabled |= _training_actions(state)
     checked: set[str] = set()
     if state.scene is not None:

@@ -32,6 +32,7 @@ from app.panels.images import ImagesPanel
 from app.panels.jobs import JobsPanel
 from app.panels.layers import LayersPanel
 from app.panels.matches import MatchesPanel
+from app.panels.palette import CommandPalette
 from app.panels.shortcuts import ShortcutSheet
 from app.panels.status import StatusLabels
 from app.panels.training import TrainingPanel
@@ -82,6 +83,7 @@ class Window(QMainWindow):
         self._wire()
         self._make_actions()
         self.sheet = ShortcutSheet(self)
+        self.commands = CommandPalette(self, self.actions_by_id)
         self.setAcceptDrops(True)
         self.resize(1480, 920)
         self._restore_layout()
@@ -272,9 +274,6 @@ class Window(QMainWindow):
         path, _ = QFileDialog.getSaveFileName(self, "Save keypoints", "keypoints.npz", kinds)
         if path:
             self.controller.keypoints.save(path)
-
-    def toggle_shortcuts(self) -> None:
-        self.sheet.toggle()
 
     def toggle_theme(self) -> None:
         name = "light" if self.controller.state.theme == "dark" else "dark"
