@@ -320,6 +320,7 @@ def _actions(state: AppState, colouring: Colouring) -> ActionsView:
     checked: set[str] = set()
     if state.scene is not None:
         enabled |= {"home", "top", "front", "side", "fly", "cutaway", "screenshot", "points", "grid", "close_capture"}
+        enabled |= {"copy_camera", "paste_camera"}
         if state.scene.views:
             enabled |= {"next_view", "previous_view", "single", "look_through", "frusta", "matches", "fit", "encode"}
             enabled |= {"refit", "mode_photo", "mode_features", "mode_heat", "sort"}

@@ -11,7 +11,6 @@ from PySide6.QtCore import QByteArray, Qt, QTimer
 from PySide6.QtGui import QAction, QCloseEvent, QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import (
     QApplication,
-    QFileDialog,
     QMainWindow,
     QStackedWidget,
     QVBoxLayout,
@@ -24,6 +23,7 @@ from app.bridge import Bridge
 from app.canvas.home import NamedView
 from app.canvas.scene_canvas import SceneCanvas
 from app.controller import Controller
+from app.dialogs import Dialogs
 from app.docks import bring_to_front, build_docks, grow, in_front
 from app.menus import EncoderMenu, RecentMenu, build_bars
 from app.panels.banner import BannerBar
@@ -77,6 +77,7 @@ class Window(QMainWindow):
             on_opened=self._remember,
             later=QTimer.singleShot,
         )
+        self.dialogs = Dialogs(self, self.controller, self.canvas)
         self.bridge.received.connect(self.controller.receive)
         self._hover = Throttle(parent=self)
         self._build()
@@ -149,7 +150,7 @@ class Window(QMainWindow):
         self.matches.view_chosen.connect(c.select)
         self.matches.view_opened.connect(c.look_through)
         self.banner.dismissed.connect(lambda: c.set(banner=None))
-        self.empty.open_asked.connect(self.open_dialog)
+        self.empty.open_asked.connect(self.dialogs.open_capture)
         self.empty.demo_asked.connect(self.open_demo)
         self.empty.recent_chosen.connect(c.open)
 
@@ -238,42 +239,11 @@ class Window(QMainWindow):
 
     # --- intents that need the window
 
-    def open_dialog(self) -> None:
-        path = QFileDialog.getExistingDirectory(self, "Open capture")
-        if path:
-            self.controller.open(path)
-
-    def open_file_dialog(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(
-            self, "Open file", "", "Captures and geometry (*.json *.ply *.obj *.glb *.gltf *.npy *.log);;All files (*)"
-        )
-        if path:
-            self.controller.open(path)
-
     def open_demo(self) -> None:
         self.controller.open(str(demo_path()))
 
     def go_to(self, name: NamedView) -> None:
         self.canvas.go_to(name)
-
-    def save_screenshot(self) -> None:
-        scene = self.controller.state.scene
-        name = f"{scene.name if scene else 'scene'}.png"
-        path, _ = QFileDialog.getSaveFileName(self, "Save picture", name, "PNG (*.png)")
-        if not path:
-            return
-        try:
-            self.canvas.save_screenshot(Path(path).with_suffix(".png"))
-        except OSError as e:
-            self.controller.fail("The picture could not be saved", str(e))
-        else:
-            self.controller.set(notice=f"Saved {path}")
-
-    def save_keypoints_dialog(self) -> None:
-        kinds = "NPZ: everything (*.npz);;PLY: points (*.ply);;COLMAP: points3D (*.txt)"
-        path, _ = QFileDialog.getSaveFileName(self, "Save keypoints", "keypoints.npz", kinds)
-        if path:
-            self.controller.keypoints.save(path)
 
     def toggle_theme(self) -> None:
         name = "light" if self.controller.state.theme == "dark" else "dark"
@@ -301,16 +271,6 @@ class Window(QMainWindow):
             self._grown = True
             grow(self, self.docks["training"], self.docks["layers"], TRAINING_HEIGHT)
         self.controller.training.start()
-
-    def save_weights_dialog(self) -> None:
-        folder = QFileDialog.getExistingDirectory(self, "Save the trained weights in")
-        if folder:
-            self.controller.training.save_weights(folder)
-
-    def load_weights_dialog(self) -> None:
-        folder = QFileDialog.getExistingDirectory(self, "Load trained weights from")
-        if folder:
-            self.controller.training.load_weights(folder)
 
     def _open_large(self, view: int) -> None:
         self.controller.select(view)

@@ -77,6 +77,11 @@ class Navigator:
         self._begin(now)
         self._adopt(self._through)
 
+    def stand_at(self, camera: Camera, now: float) -> None:
+        """Take the place and direction of a camera."""
+        self._begin(now)
+        self._adopt(camera)
+
     def centre_on(self, pos_w: Float64, now: float) -> None:
         """Turn about another point, keeping direction, and come nearer when far away."""
         self._begin(now)

@@ -140,6 +140,14 @@ class SceneCanvas(QObject):
             self.left_view.emit()
         self._draw_soon()
 
+    def stand_at(self, camera: Camera) -> None:
+        """Look from a camera's place in its direction, with the canvas's own lens and up."""
+        was_through = self.navigator.through is not None
+        self.navigator.stand_at(camera, time.perf_counter())
+        if was_through:
+            self.left_view.emit()
+        self._draw_soon()
+
     def camera(self) -> Camera:
         """The camera of the next frame, in logical pixels."""
         self._fit_size()

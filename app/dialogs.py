@@ -1,0 +1,80 @@
+"""What asks for a file or folder, or goes through the clipboard."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PySide6.QtWidgets import QApplication, QFileDialog, QWidget
+
+from app.camera_text import camera_text, read_camera
+from app.canvas.scene_canvas import SceneCanvas
+from app.controller import Controller
+from engine.api.errors import QueryError
+
+GEOMETRY = "Captures and geometry (*.json *.ply *.obj *.glb *.gltf *.npy *.log);;All files (*)"
+KEYPOINTS = "NPZ: everything (*.npz);;PLY: points (*.ply);;COLMAP: points3D (*.txt)"
+
+
+class Dialogs:
+    """Asks over a window, and hands the answers to the controller.
+
+    Args:
+        parent: the window.
+        controller: does what was asked for.
+        canvas: whose picture and camera are meant.
+    """
+
+    def __init__(self, parent: QWidget, controller: Controller, canvas: SceneCanvas) -> None:
+        self._parent, self._controller, self._canvas = parent, controller, canvas
+
+    def open_capture(self) -> None:
+        path = QFileDialog.getExistingDirectory(self._parent, "Open capture")
+        if path:
+            self._controller.open(path)
+
+    def open_file(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self._parent, "Open file", "", GEOMETRY)
+        if path:
+            self._controller.open(path)
+
+    def save_screenshot(self) -> None:
+        scene = self._controller.state.scene
+        name = f"{scene.name if scene else 'scene'}.png"
+        path, _ = QFileDialog.getSaveFileName(self._parent, "Save picture", name, "PNG (*.png)")
+        if not path:
+            return
+        try:
+            self._canvas.save_screenshot(Path(path).with_suffix(".png"))
+        except OSError as e:
+            self._controller.fail("The picture could not be saved", str(e))
+        else:
+            self._controller.set(notice=f"Saved {path}")
+
+    def save_keypoints(self) -> None:
+        path, _ = QFileDialog.getSaveFileName(self._parent, "Save keypoints", "keypoints.npz", KEYPOINTS)
+        if path:
+            self._controller.keypoints.save(path)
+
+    def save_weights(self) -> None:
+        folder = QFileDialog.getExistingDirectory(self._parent, "Save the trained weights in")
+        if folder:
+            self._controller.training.save_weights(folder)
+
+    def load_weights(self) -> None:
+        folder = QFileDialog.getExistingDirectory(self._parent, "Load trained weights from")
+        if folder:
+            self._controller.training.load_weights(folder)
+
+    def copy_camera(self) -> None:
+        """Put the canvas's camera on the clipboard."""
+        QApplication.clipboard().setText(camera_text(self._canvas.camera()))
+        self._controller.set(notice="Copied the camera as JSON")
+
+    def paste_camera(self) -> None:
+        """Stand where the camera on the clipboard stands."""
+        try:
+            camera = read_camera(QApplication.clipboard().text())
+        except QueryError as e:
+            self._controller.fail(e.what[0].upper() + e.what[1:], e.text())
+        else:
+            self._canvas.stand_at(camera)
