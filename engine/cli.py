@@ -127,6 +127,20 @@ class Keypoints(Common):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Consistency(Common):
+    """Where the photos' features and the scene's disagree: photo by photo, those that agree least first."""
+
+    capture: CapturePath
+    """A capture folder or file; one that was not fitted yet is."""
+    out: Annotated[Path | None, arg(metavar="DIR")] = None
+    """Write consistency.csv, and a picture of each photo: photo, its features, the scene's, their cosine."""
+    encoder: str = "default"
+    """As for encode."""
+    json: bool = False
+    """Print one JSON object on stdout."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Train(Common):
     """Train the 2D head and the 3D encoder together: checkpoints, weights and TensorBoard logs."""
 
@@ -241,10 +255,11 @@ Command = (
     | Annotated[Encode, subcommand("encode", prefix_name=False)]
     | Annotated[Match, subcommand("match", prefix_name=False)]
     | Annotated[Keypoints, subcommand("keypoints", prefix_name=False)]
+    | Annotated[Consistency, subcommand("consistency", prefix_name=False)]
     | Annotated[Train, subcommand("train", prefix_name=False)]
     | Annotated[Bench, subcommand("bench", prefix_name=False)]
 )
-NAMES = ("view", "snapshot", "fit", "encode", "match", "keypoints", "train", "bench")
+NAMES = ("view", "snapshot", "fit", "encode", "match", "keypoints", "consistency", "train", "bench")
 
 ABOUT = (
     "ConDense Studio: dense 2D and 3D features that agree, live. `condense CAPTURE` opens the window; the other "

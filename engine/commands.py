@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from engine.api.errors import CaptureError, QueryError
 from engine.api.messages import (
@@ -19,6 +19,7 @@ from engine.cli import (
     BenchConsistency,
     BenchCorrespondence,
     BenchKeypoints,
+    Consistency,
     Encode,
     Fit,
     Keypoints,
@@ -27,7 +28,9 @@ from engine.cli import (
 )
 from engine.driving import drive, open_session, run_job
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from engine.scene_state import SceneState
+
 LEAST_CELLS, MOST_CELLS = 1000, 1 << 26
 
 
@@ -42,6 +45,8 @@ def run(command: Any) -> dict[str, Any]:
             return match_pixel(command)
         case Keypoints():
             return keypoints(command)
+        case Consistency():
+            return consistency(command)
         case BenchCorrespondence() | BenchConsistency() | BenchKeypoints():
             from engine import bench_commands
 
@@ -150,13 +155,7 @@ def keypoints(command: Keypoints) -> dict[str, Any]:
 
     if command.out is not None:
         check_target(command.out)  # before minutes of work
-    session = open_session(command, command.capture)
-    scene = session.scene
-    if not scene.capture.views:
-        mend = "choose a capture with photos"
-        raise CaptureError("no photo to find keypoints in", path=scene.capture.path, mend=mend)
-    drive(session, FitGrid())
-    drive(session, EncodeViews(encoder=command.encoder))
+    scene = _ready(command)
     assert scene.lifted is not None
     detector = load_keypoints(resolve_device(command.device))
     job = decorate(scene.capture, scene.lifted, detector, command.count, command.radius)
@@ -169,6 +168,40 @@ def keypoints(command: Keypoints) -> dict[str, Any]:
         "views_each": round(float(found.views.mean()), 2) if len(found) else 0.0,
         "file": str(path),
     }
+
+
+def consistency(command: Consistency) -> dict[str, Any]:
+    """``condense consistency``: fits and encodes what was not yet."""
+    from engine.metrics.agreement import view_agreements, write_picture, write_table
+
+    scene = _ready(command)
+    assert scene.lifted is not None
+    assert scene.features is not None
+    found = run_job("Comparing photos and scene", view_agreements(scene.capture, scene.features, scene.lifted))
+    if command.out is not None:
+        write_table(command.out / "consistency.csv", found)
+        for view in found:
+            write_picture(command.out / f"{view.view:04}.png", scene.capture, scene.features, view)
+    rows = [{**v.row(), "worst": [{k: round(x, 2) for k, x in p._asdict().items()} for p in v.worst]} for v in found]
+    means = [row["mean"] for row in rows if row["mean"] is not None]
+    return {
+        "capture": scene.capture.name,
+        "mean": _number(sum(means) / len(means)) if means else None,
+        "rows": rows,
+        "folder": None if command.out is None else str(command.out),
+    }
+
+
+def _ready(command: Keypoints | Consistency) -> SceneState:
+    """The capture, fitted and encoded."""
+    session = open_session(command, command.capture)
+    scene = session.scene
+    if not scene.capture.views:
+        mend = "choose a capture with photos"
+        raise CaptureError("there are no photos", path=scene.capture.path, found=scene.capture.format, mend=mend)
+    drive(session, FitGrid())
+    drive(session, EncodeViews(encoder=command.encoder))
+    return scene
 
 
 def train(command: Train) -> dict[str, Any]:
@@ -231,7 +264,7 @@ def describe(command: Any, answer: dict[str, Any]) -> str:
             ]
             return "\n".join(lines)
         case _ if "rows" in answer:
-            return table(answer["rows"])
+            return table([{k: v for k, v in row.items() if not isinstance(v, list)} for row in answer["rows"]])
         case _:
             return "\n".join(f"{k}: {v}" for k, v in answer.items())
 

@@ -39,7 +39,7 @@ def fitted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, dict[s
 
 def test_help_names_every_command() -> None:
     out = condense("--help").stdout
-    for name in ("view", "snapshot", "fit", "encode", "match", "keypoints", "bench"):
+    for name in ("view", "snapshot", "fit", "encode", "match", "keypoints", "consistency", "bench"):
         assert name in out
 
 
@@ -102,6 +102,19 @@ def test_encode_then_match(fitted: tuple[Path, Path, dict[str, Any]]) -> None:
     scores = [m["score"] for m in answer["matches"]]
     assert scores == sorted(scores, reverse=True)
     assert all(0 <= m["x"] <= 96 and 0 <= m["y"] <= 72 and isinstance(m["mutual"], bool) for m in answer["matches"])
+
+
+def test_consistency_lists_the_worst_photos_first(fitted: tuple[Path, Path, dict[str, Any]], tmp_path: Path) -> None:
+    capture, cache, _ = fitted
+    out = tmp_path / "out"
+    answer = json.loads(condense("consistency", capture, "--out", out, "--json", cache=cache).stdout)
+    means = [row["mean"] for row in answer["rows"]]
+    assert means == sorted(means)
+    assert answer["mean"] == pytest.approx(np.mean(means), abs=1e-3)
+    assert all({"x", "y", "cosine"} == set(place) for row in answer["rows"] for place in row["worst"])
+    assert sorted(p.name for p in out.iterdir()) == [*(f"{i:04}.png" for i in range(8)), "consistency.csv"]
+    said = condense("consistency", capture, cache=cache).stdout
+    assert said.splitlines()[0].split() == ["view", "name", "mean", "p05", "p50", "p95", "centred", "covered"]
 
 
 def test_keypoints_are_written_where_asked(fitted: tuple[Path, Path, dict[str, Any]], tmp_path: Path) -> None:
