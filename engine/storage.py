@@ -74,7 +74,7 @@ def _unwritable(path: Path, e: Exception) -> CacheError:
         "cannot be written",
         path=path,
         found=str(e),
-        mend="free some disk space, or choose another folder with --cache DIR",
+        mend="free some disk space, or choose another folder (of results: --cache DIR)",
     )
 
 
