@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from engine.api.messages import MatchReply
 
 UInt8 = NDArray[np.uint8]
-HEAT, SPREAD, SCORE = "inferno", "viridis", "plasma"
+HEAT, SPREAD, SCORE, AGREEMENT = "inferno", "viridis", "plasma", "viridis"
 SAMPLED = 512  # cosines per map that the median is taken of
 
 
@@ -69,6 +69,13 @@ def to_heat(cosine: NDArray[np.float32], bounds: tuple[float, float]) -> UInt8:
     scaled = cosine * np.float32(255 / (high - low))
     scaled += np.float32(0.5 - low * 255 / (high - low))
     return np.clip(scaled, 0, 255, out=scaled).astype(np.uint8)
+
+
+def agreement_colours(cosine: NDArray[np.float32]) -> UInt8:
+    """(h, w) cosines from 0 to 1 as (h, w, 3), black where unknown."""
+    known = np.isfinite(cosine)
+    level = (np.clip(np.where(known, cosine, 0), 0, 1) * 255).astype(np.uint8)
+    return np.where(known[..., None], table(AGREEMENT)[level], np.uint8(0))
 
 
 def _all(reply: MatchReply) -> Iterable[NDArray[np.float32]]:

@@ -7,6 +7,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 from app import colormaps
+from app.comparison import ComparisonDesk
 from app.job_desk import JobDesk
 from app.keypoints import KeypointsDesk
 from app.photo_loader import PHOTO_SIDE, PhotoLoader
@@ -76,6 +77,7 @@ class Controller:
         self.jobs = JobDesk(self.store, outbox.send)
         self.training = TrainingDesk(self.store, outbox.send, self.encode)
         self.keypoints = KeypointsDesk(self.store, outbox.send)
+        self.comparison = ComparisonDesk(self.store, outbox.send)
         self.store.listen(lambda _old, _new: self._refresh())
 
     @property
@@ -241,7 +243,8 @@ class Controller:
 
     def receive(self, reply: Reply) -> None:
         """One reply of the engine, on the GUI thread."""
-        if self.keypoints.receive(reply) or self.training.receive(reply) or self.jobs.receive(reply):
+        desks = (self.keypoints, self.comparison, self.training, self.jobs)
+        if any(desk.receive(reply) for desk in desks):
             return
         match reply:
             case EngineReady():

@@ -1,16 +1,25 @@
-"""Keypoints: found when their layer is shown and there are features to find them by. Knows no Qt."""
+"""Keypoints: found when their layer is shown. Knows no Qt."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
 
-from app.state import AppState, Store, with_item, with_job
-from engine.api.messages import Failed, FindKeypoints, JobCancelled, Reply, Request, SaveKeypoints, SceneKeypoints
+from app.on_features import Kind, OnFeatures
+from app.state import Store, with_item
+from engine.api.messages import FindKeypoints, Reply, Request, SaveKeypoints, SceneKeypoints
+
+
+def _hide(store: Store) -> None:
+    layers = store.state.layers
+    store.update(layers=with_item(layers, "keypoints", replace(layers["keypoints"], visible=False)))
+
+
+KEYPOINTS = Kind(FindKeypoints, "keypoints_of", lambda state: state.layers["keypoints"].visible, _hide)
 
 
 class KeypointsDesk:
-    """Asks for the keypoints of the open capture whenever they are wanted.
+    """Asks for the keypoints of the open capture, and keeps how they are shown.
 
     Args:
         store: the window's state.
@@ -18,21 +27,16 @@ class KeypointsDesk:
     """
 
     def __init__(self, store: Store, send: Callable[[Request], None]) -> None:
-        self._store = store
-        self._send = send
-        self._asked = 0  # id of the last request
-        store.listen(lambda _old, new: self._follow(new))
+        self._store, self._send = store, send
+        self._wanted = OnFeatures(KEYPOINTS, store, send)
 
     def receive(self, reply: Reply) -> bool:
         """Take a reply; whether it was about keypoints alone."""
-        state = self._store.state
         if isinstance(reply, SceneKeypoints):
-            if reply.id == self._asked and state.keypoints_of is not None:  # of the capture that is open
+            if self._wanted.answers(reply):
                 self._store.update(keypoints=reply)
             return True
-        if isinstance(reply, Failed | JobCancelled) and reply.id == self._asked:
-            layer = replace(state.layers["keypoints"], visible=False)  # to be shown again is to be looked for again
-            self._store.update(keypoints_of=None, layers=with_item(state.layers, "keypoints", layer))
+        self._wanted.receive(reply)
         return False
 
     def show_best(self, count: int) -> None:
@@ -46,24 +50,3 @@ class KeypointsDesk:
     def save(self, path: str) -> None:
         """Write as many of the best as are shown."""
         self._send(SaveKeypoints(path=path, count=self._store.state.keypoint_count))
-
-    def _follow(self, state: AppState) -> None:
-        if not wanted(state) or state.voxel_features is None:
-            return
-        request = FindKeypoints()
-        of = (state.voxel_features.encoder, state.voxel_features.version)
-        jobs = with_job(state.jobs, request.id, title=request.title)
-        self._asked = request.id
-        self._store.update(keypoints_of=of, jobs=jobs)
-        self._send(request)
-
-
-def wanted(state: AppState) -> bool:
-    """Whether to look for keypoints now: their layer shows, and they are not of the present features.
-
-    While anything else is being computed the features may change any moment, so it waits.
-    """
-    features = state.voxel_features
-    if features is None or not state.layers["keypoints"].visible or any(j.live for j in state.jobs):
-        return False
-    return state.keypoints_of != (features.encoder, features.version)

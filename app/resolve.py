@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from app.state import Answer, AppState, Colouring, Layer, Query, Sort
+from app.state import COMPARING, Answer, AppState, Colouring, Layer, Query
 from app.training_state import BUILT_IN, TRAINED, encoder_title
 from app.view_state import (
     ActionsView,
@@ -66,7 +66,7 @@ def resolve(state: AppState) -> ViewState:
             fly=state.fly,
             theme=state.theme,
         ),
-        images=ImagesView(_sorted(cells, state.sort), state.panel_mode, state.sort, state.threshold, bounds),
+        images=ImagesView(_sorted(cells, state), state.panel_mode, state.sort, state.threshold, bounds),
         single=SingleView(
             single,
             None if state.selected is None else state.photos.get(state.selected),
@@ -171,6 +171,7 @@ def _cells(state: AppState, answer: Answer | None) -> tuple[Cell, ...]:
                 info,
                 state.thumbnails.get(i),
                 state.view_features.get(i),
+                state.compared.get(i),
                 answer if answer is not None and i in answer.reply.view_heat else None,
                 best.get(i),
                 (source.x, source.y) if here and isinstance(source, PixelSource) else None,
@@ -180,9 +181,11 @@ def _cells(state: AppState, answer: Answer | None) -> tuple[Cell, ...]:
     return tuple(out)
 
 
-def _sorted(cells: tuple[Cell, ...], sort: Sort) -> tuple[Cell, ...]:
-    if sort == "index":
+def _sorted(cells: tuple[Cell, ...], state: AppState) -> tuple[Cell, ...]:
+    if state.sort == "index":
         return cells
+    if state.panel_mode in COMPARING:  # those that agree least first
+        return tuple(sorted(cells, key=lambda c: (_agreement(c), c.info.index)))
     # the source first, then mutual matches, then by score
     return tuple(
         sorted(
@@ -195,6 +198,11 @@ def _sorted(cells: tuple[Cell, ...], sort: Sort) -> tuple[Cell, ...]:
             ),
         )
     )
+
+
+def _agreement(cell: Cell) -> float:
+    found = None if cell.compared is None else cell.compared.mean
+    return math.inf if found is None else found
 
 
 def _table(state: AppState, answer: Answer | None) -> MatchTable:
@@ -327,7 +335,7 @@ def _actions(state: AppState, colouring: Colouring) -> ActionsView:
     if state.volume is not None:
         enabled |= {"volume", "colour", "heat"}
         if state.voxel_features is not None:
-            enabled |= {"features", "spread", "keypoints"}
+            enabled |= {"features", "spread", "keypoints", "mode_scene", "mode_agreement"}
     if state.keypoints is not None:
         enabled.add("save_keypoints")
     if state.query or state.pinned or state.through is not None or state.single or state.banner:

@@ -15,13 +15,16 @@ from engine.api.messages import (
     PointSource,
     SceneKeypoints,
     TrainedWeights,
+    ViewCompared,
     ViewFeatures,
     VoxelFeatures,
 )
 from engine.api.scene import SceneInfo, Volume
 
 Colouring = Literal["colour", "features", "spread"]
-PanelMode = Literal["photo", "features", "heat"]
+PanelMode = Literal["photo", "features", "scene", "agreement", "heat"]
+COMPARING: tuple[PanelMode, ...] = ("scene", "agreement")
+"""Modes that show how photos and scene agree."""
 Sort = Literal["index", "score"]
 ThemeName = Literal["dark", "light"]
 KeypointColouring = Literal["score", "features"]
@@ -134,6 +137,8 @@ class AppState:
             {name: Layer(visible=name not in HIDDEN, opacity=0.5 if name == "photo" else 1.0) for name in LAYERS}
         )
     )
+    compared: Mapping[int, ViewCompared] = field(default_factory=_empty)
+    compared_of: tuple[str, int] | None = None  # encoder and volume of the last request for it
     keypoints: SceneKeypoints | None = None
     keypoints_of: tuple[str, int] | None = None  # encoder and volume of the last request for them
     keypoint_count: int = 1024

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from app.state import Answer, Banner, Colouring, Job, KeypointColouring, Layer, PanelMode, Sort, ThemeName
 from app.training_state import Training
 from engine.api.camera import Camera
-from engine.api.messages import PhotoLoaded, SceneKeypoints, ViewFeatures, ViewMatch, VoxelFeatures
+from engine.api.messages import PhotoLoaded, SceneKeypoints, ViewCompared, ViewFeatures, ViewMatch, VoxelFeatures
 from engine.api.scene import SceneInfo, ViewInfo, Volume
 
 Pos = tuple[float, float, float]
@@ -112,6 +112,7 @@ class Cell:
     info: ViewInfo
     photo: PhotoLoaded | None
     features: ViewFeatures | None
+    compared: ViewCompared | None
     answer: Answer | None
     match: ViewMatch | None
     source_px: tuple[float, float] | None

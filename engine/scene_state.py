@@ -13,6 +13,7 @@ import numpy as np
 from engine.api.errors import CacheError, CaptureError, QueryError
 from engine.api.jobs import Job, Progress
 from engine.api.messages import (
+    CompareViews,
     EncodeViews,
     FindKeypoints,
     FitGrid,
@@ -26,6 +27,7 @@ from engine.api.messages import (
     Request,
     SaveKeypoints,
     SceneKeypoints,
+    ViewCompared,
     ViewFeatures,
     ViewRendered,
     VolumeUpdated,
@@ -272,6 +274,35 @@ class SceneState:
             seen=found.seen,
         )
         metrics = {"keypoints": float(len(found))}
+        yield JobFinished(id=request.id, title=request.title, seconds=time.perf_counter() - start, metrics=metrics)
+
+    def compare(self, request: CompareViews) -> Replies[None]:
+        """Compare every photo's features with the scene's."""
+        from engine.metrics.agreement import Comparison
+
+        start = time.perf_counter()
+        if self.lifted is None or self.features is None or self.features.basis is None:
+            raise QueryError("there are no features on the scene yet", mend="wait until the photos are encoded")
+        features, basis, found = self.features, self.features.basis, 0
+        comparison = Comparison(self.capture, features, self.lifted)
+        views = features.views()
+        for view in views:
+            progress = Progress(found, len(views), "views", self.capture.views[view].name)
+            yield _progress_reply(request, progress, time.perf_counter() - start)
+            one = comparison.view(view)
+            row = one.row()
+            yield ViewCompared(
+                id=request.id,
+                view=view,
+                rgb=np.where(np.isfinite(one.cosine)[..., None], basis.apply(one.marched), np.uint8(0)),
+                cosine=one.cosine,
+                mean=row["mean"],
+                low=row["p05"],
+                centred=row["centred"],
+                worst=one.worst,
+            )
+            found += 1
+        metrics = {"views": float(found)}
         yield JobFinished(id=request.id, title=request.title, seconds=time.perf_counter() - start, metrics=metrics)
 
     def save_keypoints(self, request: SaveKeypoints) -> Replies[None]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from engine.api.errors import QueryError
 from engine.api.messages import (
     CaptureOpened,
+    CompareViews,
     EncodeViews,
     EngineReady,
     FindKeypoints,
@@ -100,6 +101,8 @@ class Session:
                 return self.scene.encode(request)
             case FindKeypoints():
                 return self.scene.find_keypoints(request)
+            case CompareViews():
+                return self.scene.compare(request)
             case SaveKeypoints():
                 return self.scene.save_keypoints(request)
             case TrainEncoders():

@@ -11,17 +11,19 @@ from PySide6.QtCore import QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFont, QImage, QPainter, QPen
 
 from app import colormaps
-from app.state import Answer, PanelMode
+from app.state import COMPARING, Answer, PanelMode
 from app.theme import Theme
 from app.view_state import Cell
-from engine.api.messages import PhotoLoaded, ViewFeatures
+from engine.api.messages import PhotoLoaded, ViewCompared, ViewFeatures
 
-_images: WeakKeyDictionary[PhotoLoaded | ViewFeatures, QImage] = WeakKeyDictionary()
-_scaled: WeakKeyDictionary[PhotoLoaded | ViewFeatures, QImage] = WeakKeyDictionary()
+Pictured = PhotoLoaded | ViewFeatures | ViewCompared
+_images: WeakKeyDictionary[Pictured, QImage] = WeakKeyDictionary()
+_scaled: WeakKeyDictionary[Pictured, QImage] = WeakKeyDictionary()
+_agreements: WeakKeyDictionary[ViewCompared, QImage] = WeakKeyDictionary()
 _heats: WeakKeyDictionary[Answer, dict[int, tuple[float, QImage]]] = WeakKeyDictionary()
 
 
-def image_of(reply: PhotoLoaded | ViewFeatures) -> QImage:
+def image_of(reply: Pictured) -> QImage:
     """The picture of a reply, made once."""
     found = _images.get(reply)
     if found is None:
@@ -30,7 +32,7 @@ def image_of(reply: PhotoLoaded | ViewFeatures) -> QImage:
     return found
 
 
-def scaled(reply: PhotoLoaded | ViewFeatures, rect: QRectF, ratio: float) -> QImage:
+def scaled(reply: Pictured, rect: QRectF, ratio: float) -> QImage:
     """The picture of a reply at the size it is painted in, made once per size: scaling costs more than all the rest."""
     size = QSize(max(1, round(rect.width() * ratio)), max(1, round(rect.height() * ratio)))
     found = _scaled.get(reply)
@@ -40,6 +42,15 @@ def scaled(reply: PhotoLoaded | ViewFeatures, rect: QRectF, ratio: float) -> QIm
         )
         found = found.convertToFormat(QImage.Format.Format_RGB32)
         _scaled[reply] = found
+    return found
+
+
+def agreement_of(reply: ViewCompared) -> QImage:
+    """The cosines of a photo and the scene as a picture, made once."""
+    found = _agreements.get(reply)
+    if found is None:
+        found = to_image(colormaps.agreement_colours(reply.cosine))
+        _agreements[reply] = found
     return found
 
 
@@ -96,6 +107,10 @@ def paint_cell(
     ratio = painter.device().devicePixelRatio()
     if mode == "features" and cell.features is not None:
         painter.drawImage(rect, scaled(cell.features, rect, ratio))
+    elif mode == "scene" and cell.compared is not None:
+        painter.drawImage(rect, scaled(cell.compared, rect, ratio))
+    elif mode == "agreement" and cell.compared is not None:
+        painter.drawImage(rect, agreement_of(cell.compared))
     elif base is not None:
         painter.drawImage(rect, scaled(base, rect, ratio))
         if mode == "heat" and cell.answer is not None:
@@ -106,7 +121,12 @@ def paint_cell(
     if mode == "features" and cell.features is None:
         painter.fillRect(rect, QColor(10, 12, 16, 110))
         _note(painter, rect, "not encoded yet")
+    if mode in COMPARING and cell.compared is None:
+        painter.fillRect(rect, QColor(10, 12, 16, 110))
+        _note(painter, rect, "not compared yet")
     painter.setClipRect(rect.adjusted(-1, -1, 1, 1))
+    if mode == "agreement" and cell.compared is not None:
+        _agreement(painter, rect, cell, cell.compared, theme, large=large)
     _marks(painter, rect, cell, theme, 1.5 if large else 1.0)
     painter.restore()
 
@@ -125,6 +145,15 @@ def from_rect(rect: QRectF, cell: Cell, at: QPointF) -> tuple[float, float] | No
     x = (at.x() - rect.left()) / rect.width() * c.width
     y = (at.y() - rect.top()) / rect.height() * c.height
     return min(x, c.width - 1e-6), min(y, c.height - 1e-6)
+
+
+def _agreement(painter: QPainter, rect: QRectF, cell: Cell, found: ViewCompared, theme: Theme, *, large: bool) -> None:
+    """The mean, and in a large photo rings about the places that agree least."""
+    if large:
+        for x, y, _ in found.worst:
+            _disc(painter, to_rect(rect, cell, x, y), QColor("#ffffff"), 9.0, filled=False)
+    if found.mean is not None and cell.match is None:
+        _chip(painter, rect, f"{found.mean:.2f}", None, theme)
 
 
 def _marks(painter: QPainter, rect: QRectF, cell: Cell, theme: Theme, scale: float) -> None:

@@ -80,6 +80,14 @@ class FindKeypoints(Request):
 
 
 @dataclass(frozen=True, kw_only=True)
+class CompareViews(Request):
+    """Compare every photo's features with the scene's marched into it: ViewCompared per view, JobFinished. Needs
+    features on the scene."""
+
+    title: ClassVar[str] = "Comparing photos and scene"
+
+
+@dataclass(frozen=True, kw_only=True)
 class SaveKeypoints(Request):
     """Write the ``count`` best keypoints that were found into ``path`` (.ply, .npz or .txt): answered by Notice."""
 
@@ -273,6 +281,27 @@ class SceneKeypoints(Reply):
     score: Float32
     rgb: UInt8
     seen: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ViewCompared(Reply):
+    """How one photo and the scene agree.
+
+    Attributes:
+        view: the photo.
+        rgb: (h, w, 3) uint8, the scene's features marched into it, PCA colours in the views' basis, black where none.
+        cosine: (h, w) float32 of the photo's and the scene's features, NaN where the scene has none.
+        mean, low, centred: mean cosine, its 5th percentile, and the mean of centred features; None where unknown.
+        worst: (x, y, cosine) of the places that agree least, full-size undistorted pixels.
+    """
+
+    view: int
+    rgb: UInt8
+    cosine: Float32
+    mean: float | None
+    low: float | None
+    centred: float | None
+    worst: tuple[tuple[float, float, float], ...]
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
 import cv2
 import numpy as np
@@ -50,6 +50,19 @@ class Place(NamedTuple):
     cosine: float
 
 
+class Row(TypedDict):
+    """A photo's line in a table: mean cosine, percentiles, mean of centred features, share of cells with a cosine."""
+
+    view: int
+    name: str
+    mean: float | None
+    p05: float | None
+    p50: float | None
+    p95: float | None
+    centred: float | None
+    covered: float
+
+
 @dataclass(frozen=True, eq=False)
 class ViewAgreement:
     """Of one photo.
@@ -70,8 +83,8 @@ class ViewAgreement:
     marched: Float32
     worst: tuple[Place, ...]
 
-    def row(self) -> dict[str, float | int | str | None]:
-        """Its line in a table: mean, 5th, 50th and 95th percentile, share of cells with a cosine."""
+    def row(self) -> Row:
+        """Its line in a table."""
         known = self.cosine[np.isfinite(self.cosine)]
         centred = self.centred[np.isfinite(self.centred)]
         low, middle, high = np.quantile(known, [0.05, 0.5, 0.95]) if len(known) else (None, None, None)
@@ -91,28 +104,45 @@ def _rounded(x: float | None) -> float | None:
     return None if x is None else round(float(x), 4)
 
 
-def view_agreements(capture: Capture, features: ViewFeatureSet, lifted: LiftedOn) -> Job[list[ViewAgreement]]:
-    """Compare every encoded photo with the scene; those that agree least come first."""
-    known = lifted.weight > 0
-    table = lifted.features(np.arange(len(lifted.weight)))
-    table[~known] = 0
-    mean_3d = table[known].mean(axis=0) if known.any() else np.zeros(features.dim, np.float32)
-    views = features.views()
-    mean_2d = np.mean([features.bank.map(v).reshape(-1, features.dim).mean(axis=0) for v in views], axis=0)
-    out: list[ViewAgreement] = []
-    for done, view in enumerate(views):
-        yield Progress(done, len(views), "views", capture.views[view].name)
-        photo = features.bank.map(view)
+class Comparison:
+    """Compares photos with the scene, one at a time.
+
+    Args:
+        capture: whose photos they are.
+        features: of the photos.
+        lifted: of the scene.
+    """
+
+    def __init__(self, capture: Capture, features: ViewFeatureSet, lifted: LiftedOn) -> None:
+        self._capture, self._features, self._lifted = capture, features, lifted
+        known = lifted.weight > 0
+        self._table = lifted.features(np.arange(len(known)))
+        self._table[~known] = 0
+        self._mean_3d = self._table[known].mean(axis=0) if known.any() else np.zeros(features.dim, np.float32)
+        means = [features.bank.map(v).reshape(-1, features.dim).mean(axis=0) for v in features.views()]
+        self._mean_2d = np.mean(means, axis=0)
+
+    def view(self, view: int) -> ViewAgreement:
+        """Of one encoded photo."""
+        photo = self._features.bank.map(view)
         h, w, _ = photo.shape
-        camera = capture.views[view].camera
-        image, opacity, _ = render_table(lifted.grid, table, camera.scaled(w, h))
+        info = self._capture.views[view]
+        image, opacity, _ = render_table(self._lifted.grid, self._table, info.camera.scaled(w, h))
         length = np.linalg.norm(image, axis=2)
         seen = (opacity > OPAQUE) & (length > 1e-6)
         marched = np.where(seen[..., None], image / np.maximum(length, 1e-12)[..., None], np.float32(0))
         cosine = _cosine(photo, marched, seen)
-        centred = _cosine(photo - mean_2d, marched - mean_3d, seen)
-        places = [Place(x * camera.width, y * camera.height, c) for x, y, c in worst_places(cosine)]
-        out.append(ViewAgreement(view, capture.views[view].name, cosine, centred, marched, tuple(places)))
+        centred = _cosine(photo - self._mean_2d, marched - self._mean_3d, seen)
+        places = [Place(x * info.camera.width, y * info.camera.height, c) for x, y, c in worst_places(cosine)]
+        return ViewAgreement(view, info.name, cosine, centred, marched, tuple(places))
+
+
+def view_agreements(capture: Capture, features: ViewFeatureSet, lifted: LiftedOn) -> Job[list[ViewAgreement]]:
+    """Compare every encoded photo with the scene; those that agree least come first."""
+    comparison, views, out = Comparison(capture, features, lifted), features.views(), list[ViewAgreement]()
+    for done, view in enumerate(views):
+        yield Progress(done, len(views), "views", capture.views[view].name)
+        out.append(comparison.view(view))
     return sorted(out, key=lambda a: (np.inf if (m := a.row()["mean"]) is None else float(m), a.view))
 
 
@@ -124,6 +154,8 @@ def _cosine(a: Float32, b: Float32, seen: NDArray[np.bool_]) -> Float32:
 def worst_places(cosine: Float32, count: int = WORST, window: int = WINDOW) -> list[tuple[float, float, float]]:
     """The windows (relative x, relative y, mean cosine) that agree least, none overlapping a worse one's middle.
 
+    They lie within the photo as a whole: beyond its edge an encoder sees nothing, and there it is always worst.
+
     Args:
         cosine: (h, w), NaN where unknown; a window half of which is unknown is passed over.
         count: at most so many.
@@ -132,8 +164,10 @@ def worst_places(cosine: Float32, count: int = WORST, window: int = WINDOW) -> l
     known = np.isfinite(cosine)
     share = cv2.blur(known.astype(np.float32), (window, window), borderType=cv2.BORDER_CONSTANT)
     total = cv2.blur(np.where(known, cosine, 0).astype(np.float32), (window, window), borderType=cv2.BORDER_CONSTANT)
-    mean = np.where(share >= LEAST_COVERED, total / np.maximum(share, 1e-6), np.inf)
-    h, w = cosine.shape
+    (h, w), half = cosine.shape, window // 2
+    whole = np.zeros((h, w), np.bool_)
+    whole[half : h - half, half : w - half] = True
+    mean = np.where(whole & (share >= LEAST_COVERED), total / np.maximum(share, 1e-6), np.inf)
     out: list[tuple[float, float, float]] = []
     while len(out) < count and np.isfinite(mean).any():
         y, x = np.unravel_index(int(mean.argmin()), mean.shape)

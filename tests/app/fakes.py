@@ -12,6 +12,7 @@ from engine.api.client import OnReply
 from engine.api.messages import (
     CancelJob,
     CaptureOpened,
+    CompareViews,
     EncodeViews,
     EngineReady,
     Failed,
@@ -32,6 +33,7 @@ from engine.api.messages import (
     Reply,
     Request,
     SceneKeypoints,
+    ViewCompared,
     ViewFeatures,
     ViewMatch,
     VolumeUpdated,
@@ -205,6 +207,10 @@ class FakeEngine:
                 self._fit(request)
             case EncodeViews():
                 self._encode(request)
+            case CompareViews():
+                for view in self.scene.views:
+                    self.reply(self.compared(view.index, request.id))
+                self.reply(JobFinished(id=request.id, title=request.title, seconds=0.1))
             case FindKeypoints():
                 self.reply(self.keypoints(request.id))
                 self.reply(JobFinished(id=request.id, title=request.title, seconds=0.1))
@@ -223,6 +229,19 @@ class FakeEngine:
         if key not in self._photos:
             self._photos[key] = cast_photo(self.scene.views[view].camera, 640 if max_side > 256 else 128)
         return self._photos[key]
+
+    def compared(self, view: int, id: int = 0) -> ViewCompared:
+        """Agreement that falls from left to right; less in views of even number."""
+        small = self.scene.views[view].camera.fitted(56)
+        best = 0.9 - 0.05 * view if view % 2 else 0.5 - 0.05 * view
+        cosine = np.tile(np.linspace(best, 0, small.width, dtype=np.float32), (small.height, 1))
+        cosine[0] = np.nan
+        px = small.pixel_grid()
+        rgb = pseudo_features(small.unproject(px, cast_depth(small, px))).reshape(small.height, small.width, 3)
+        return ViewCompared(
+            id=id, view=view, rgb=rgb, cosine=cosine, mean=best / 2, low=0.02, centred=best / 3,
+            worst=((600.0, 240.0, 0.01),),
+        )  # fmt: skip
 
     def keypoints(self, id: int = 0, count: int = 600) -> SceneKeypoints:
         """Every so many voxels, the first ones best; seen where they project and nothing is before them."""

@@ -14,6 +14,7 @@ from engine.api.errors import CacheError, QueryError
 from engine.api.messages import (
     CancelJob,
     CaptureOpened,
+    CompareViews,
     EncodeViews,
     Failed,
     FindKeypoints,
@@ -33,6 +34,7 @@ from engine.api.messages import (
     Request,
     SaveKeypoints,
     SceneKeypoints,
+    ViewCompared,
     ViewFeatures,
     ViewRendered,
     VolumeUpdated,
@@ -316,3 +318,23 @@ def test_damaged_stored_keypoints_are_made_again(ready: Session, damage: str) ->
     after = only(ask(ready, FindKeypoints()), SceneKeypoints)
     np.testing.assert_array_equal(after.pos_w, before.pos_w)
     assert file.read_bytes() == whole
+
+
+def test_photos_are_compared_with_the_scene_one_by_one(ready: Session, capture: Path) -> None:
+    replies = ask(ready, CompareViews())
+    compared = [r for r in replies if isinstance(r, ViewCompared)]
+    assert sorted(r.view for r in compared) == list(range(8))
+    assert isinstance(replies[-1], JobFinished)
+    for r in compared:
+        assert r.rgb.shape == (*r.cosine.shape, 3)
+        assert r.mean is not None
+        assert 0.4 < r.mean <= 1
+        assert r.low is not None
+        assert r.low <= r.mean
+        assert not r.rgb[~np.isfinite(r.cosine)].any()
+        camera = ready.scene.capture.views[r.view].camera
+        assert all(0 <= x <= camera.width and 0 <= y <= camera.height for x, y, _ in r.worst)
+    session = again(ready)
+    ask(session, OpenCapture(path=str(capture)))
+    with pytest.raises(QueryError, match="no features on the scene"):
+        ask(session, CompareViews())

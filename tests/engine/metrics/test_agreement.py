@@ -65,7 +65,15 @@ def test_what_is_mostly_unknown_is_passed_over() -> None:
     assert all(x * 30 <= 15.5 for x, _, _ in places)
     assert all(c == pytest.approx(0.8, abs=1e-6) for _, _, c in places)
     assert worst_places(np.full((9, 9), np.nan, np.float32)) == []
-    assert len(worst_places(np.zeros((3, 3), np.float32), 5, 7)) <= 1
+    assert worst_places(np.zeros((3, 3), np.float32), 5, 7) == []
+
+
+def test_the_edge_of_a_photo_is_no_place() -> None:
+    cosine = np.full((30, 40), 0.9, np.float32)
+    cosine[:, -1] = cosine[0] = -1.0
+    cosine[12:19, 18:25] = 0.2
+    ((x, y, _),) = worst_places(cosine, 1)
+    assert (x * 40, y * 30) == pytest.approx((21.5, 15.5))
 
 
 def test_photos_and_scene_agree_more_than_with_other_features(scene: SceneState) -> None:

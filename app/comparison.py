@@ -1,0 +1,38 @@
+"""Photos against the scene: compared when the photos are to show it. Knows no Qt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from app.on_features import Kind, OnFeatures
+from app.state import COMPARING, Store, with_item
+from engine.api.messages import CompareViews, Reply, Request, ViewCompared
+
+COMPARISON = Kind(
+    CompareViews,
+    "compared_of",
+    lambda state: state.panel_mode in COMPARING,
+    lambda store: store.update(panel_mode="photo"),
+)
+
+
+class ComparisonDesk:
+    """Asks how photos and scene agree, and takes the answers as they come.
+
+    Args:
+        store: the window's state.
+        send: takes requests.
+    """
+
+    def __init__(self, store: Store, send: Callable[[Request], None]) -> None:
+        self._store = store
+        self._wanted = OnFeatures(COMPARISON, store, send)
+
+    def receive(self, reply: Reply) -> bool:
+        """Take a reply; whether it was about a comparison alone."""
+        if isinstance(reply, ViewCompared):
+            if self._wanted.answers(reply):
+                self._store.update(compared=with_item(self._store.state.compared, reply.view, reply))
+            return True
+        self._wanted.receive(reply)
+        return False
