@@ -258,7 +258,7 @@ def test_trained_weights_can_be_used_saved_loaded_and_left(
     qtbot.waitUntil(lambda: not panel.buttons["use_weights"].isVisible())
     assert "weights trained here" in panel.encoder.text()
     assert "weights trained here" in window.status._labels["encoder"].text()
-    monkeypatch.setattr("app.window.QFileDialog.getExistingDirectory", lambda *_: "/data/mine")
+    monkeypatch.setattr("app.dialogs.QFileDialog.getExistingDirectory", lambda *_: "/data/mine")
     press(window, "save_weights")
     assert engine.sent(SaveWeights)[-1].folder == "/data/mine"
     press(window, "load_weights")

@@ -278,13 +278,16 @@ def test_clicks_are_answered_while_a_fit_runs_and_cancel_stops_it(live: Live, ca
 
 
 def test_keypoints_are_found_once_and_saved(ready: Session, capture: Path, tmp_path: Path) -> None:
-    found = only(ask(ready, FindKeypoints()), SceneKeypoints)
+    first = again(ready)  # on what is stored, which other tests may have fitted anew
+    ask(first, OpenCapture(path=str(capture)))
+    ask(first, EncodeViews())
+    found = only(ask(first, FindKeypoints()), SceneKeypoints)
     count = len(found.score)
     assert 100 < count <= 4096
     assert found.encoder == "default"
     assert (found.pos_w.shape, found.rgb.shape, found.seen.shape) == ((count, 3), (count, 3), (count, 8))
     assert (np.diff(found.score) <= 0).all()
-    (file,) = ready.scene.store.cache.glob("keypoints-*.safetensors")
+    (file,) = first.scene.store.cache.glob("keypoints-*.safetensors")
     written = file.stat().st_mtime_ns
 
     session = again(ready)
@@ -305,9 +308,12 @@ def test_keypoints_are_found_once_and_saved(ready: Session, capture: Path, tmp_p
 
 
 @pytest.mark.parametrize("damage", ["truncated", "shapes", "not finite"])
-def test_damaged_stored_keypoints_are_made_again(ready: Session, damage: str) -> None:
-    before = only(ask(ready, FindKeypoints()), SceneKeypoints)
-    (file,) = ready.scene.store.cache.glob("keypoints-*.safetensors")
+def test_damaged_stored_keypoints_are_made_again(ready: Session, capture: Path, damage: str) -> None:
+    session = again(ready)
+    ask(session, OpenCapture(path=str(capture)))
+    ask(session, EncodeViews())
+    before = only(ask(session, FindKeypoints()), SceneKeypoints)
+    (file,) = session.scene.store.cache.glob("keypoints-*.safetensors")
     whole = file.read_bytes()
     tensors, meta = read_tensors(file)
     if damage == "truncated":
@@ -315,7 +321,7 @@ def test_damaged_stored_keypoints_are_made_again(ready: Session, damage: str) ->
     else:
         tensors["pos_w"] = tensors["pos_w"][:-1] if damage == "shapes" else tensors["pos_w"] * np.float32("nan")
         write_tensors(file, tensors, meta)
-    after = only(ask(ready, FindKeypoints()), SceneKeypoints)
+    after = only(ask(session, FindKeypoints()), SceneKeypoints)
     np.testing.assert_array_equal(after.pos_w, before.pos_w)
     assert file.read_bytes() == whole
 
