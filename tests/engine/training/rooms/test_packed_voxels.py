@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from engine.api.errors import CacheError, CaptureError
+from engine.api.errors import CacheError, CaptureError, QueryError
 from engine.api.jobs import finish
 from engine.encoders.mobile import embedded_head, embedded_trunk, load_default
 from engine.encoders.volume import VolumeConfig
@@ -156,6 +156,6 @@ def test_a_training_learns_from_them_and_goes_on_with_the_same_alone(rooms: Path
     answer = finish(train([rooms], tmp_path, CONFIG, CPU, voxels=[packed]))
     assert answer["packed"] == 2
     assert answer["steps"] == 4
-    with pytest.raises(Exception, match="other scenes"):
+    with pytest.raises(QueryError, match="other scenes"):
         finish(train([rooms], tmp_path, CONFIG, CPU, resume=True))
     finish(train([rooms], tmp_path, CONFIG, CPU, resume=True, voxels=[packed]))
