@@ -13,17 +13,8 @@ from collections import deque
 from PySide6.QtCore import QObject, Qt, QTimer, Signal
 
 from engine.api.client import EngineClient
-from engine.api.messages import (
-    HoverQuery,
-    JobProgress,
-    MatchQuery,
-    MatchReply,
-    OpenCapture,
-    Reply,
-    Request,
-    TrainingPreview,
-    VolumeUpdated,
-)
+from engine.api.replies import JobProgress, MatchReply, Reply, TrainingPreview, VolumeUpdated
+from engine.api.requests import HoverQuery, MatchQuery, OpenCapture, Request
 
 SLICE_S = 0.008  # of handing over at once; the event loop runs in between
 

@@ -9,7 +9,7 @@ import numpy as np
 from cmap import Colormap
 from numpy.typing import NDArray
 
-from engine.api.messages import MatchReply
+from engine.api.replies import MatchReply
 
 UInt8 = NDArray[np.uint8]
 HEAT, SPREAD, SCORE, AGREEMENT = "inferno", "viridis", "plasma", "viridis"

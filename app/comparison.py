@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from app.on_features import Kind, OnFeatures
 from app.state import COMPARING, Store, with_item
-from engine.api.messages import CompareViews, Reply, Request, ViewCompared
+from engine.api.replies import Reply, ViewCompared
+from engine.api.requests import CompareViews, Request
 
 COMPARISON = Kind(
     CompareViews,

@@ -16,26 +16,20 @@ from app.resolve import resolve
 from app.state import Answer, AppState, Banner, Colouring, PanelMode, Query, Store, fresh, with_item
 from app.training import TrainingDesk
 from app.view_state import ViewState
-from engine.api.messages import (
+from engine.api.replies import (
     CaptureOpened,
-    EncodeViews,
     EngineReady,
     Failed,
-    FitGrid,
-    HoverQuery,
     JobCancelled,
-    MatchQuery,
     MatchReply,
     Notice,
-    OpenCapture,
     PhotoLoaded,
-    PixelSource,
-    PointSource,
     Reply,
     ViewFeatures,
     VolumeUpdated,
     VoxelFeatures,
 )
+from engine.api.requests import EncodeViews, FitGrid, HoverQuery, MatchQuery, OpenCapture, PixelSource, PointSource
 
 Pos = tuple[float, float, float]
 STALE_MS = 400

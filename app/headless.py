@@ -13,24 +13,18 @@ from app import colormaps
 from app.snapshot import LAYERS, render_snapshot
 from engine.api.client import EngineClient
 from engine.api.errors import CondenseError, QueryError
-from engine.api.messages import (
+from engine.api.replies import (
     CaptureOpened,
-    EncodeViews,
     Failed,
-    FitGrid,
     JobFinished,
-    LoadPhoto,
-    MatchQuery,
     MatchReply,
     Notice,
-    OpenCapture,
     PhotoLoaded,
-    PixelSource,
     Reply,
-    Request,
     VolumeUpdated,
     VoxelFeatures,
 )
+from engine.api.requests import EncodeViews, FitGrid, LoadPhoto, MatchQuery, OpenCapture, PixelSource, Request
 from engine.api.scene import SceneInfo
 
 R = TypeVar("R", bound=Reply)

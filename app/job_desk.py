@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from app.state import Store, with_job
-from engine.api.messages import CancelJob, JobCancelled, JobFinished, JobProgress, Reply, Request
+from engine.api.replies import JobCancelled, JobFinished, JobProgress, Reply
+from engine.api.requests import CancelJob, Request
 
 
 class JobDesk:

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from app.on_features import Kind, OnFeatures
 from app.state import Store, with_item
-from engine.api.messages import FindKeypoints, Reply, Request, SaveKeypoints, SceneKeypoints
+from engine.api.replies import Reply, SceneKeypoints
+from engine.api.requests import FindKeypoints, Request, SaveKeypoints
 
 
 def _hide(store: Store) -> None:

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from app.state import AppState, Store, with_job
-from engine.api.messages import CompareViews, Failed, FindKeypoints, JobCancelled, Reply, Request
+from engine.api.replies import Failed, JobCancelled, Reply
+from engine.api.requests import CompareViews, FindKeypoints, Request
 
 Of = tuple[str, int]
 """Encoder and volume whose features something was computed from."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from engine.api.messages import LoadPhoto, Request
+from engine.api.requests import LoadPhoto, Request
 
 THUMBNAIL_SIDE = 256
 PHOTO_SIDE = 1600

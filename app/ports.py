@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from app.view_state import ViewState
-from engine.api.messages import Request
+from engine.api.requests import Request
 
 
 class Outbox(Protocol):

@@ -28,7 +28,8 @@ from app.view_state import (
     VolumeView,
 )
 from engine.api.camera import Camera
-from engine.api.messages import FitGrid, PixelSource, ViewMatch
+from engine.api.replies import ViewMatch
+from engine.api.requests import FitGrid, PixelSource
 
 
 def active_answer(state: AppState) -> Answer | None:

@@ -8,17 +8,16 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from app.training_state import Training
-from engine.api.messages import (
+from engine.api.replies import (
     MatchReply,
     PhotoLoaded,
-    PixelSource,
-    PointSource,
     SceneKeypoints,
     TrainedWeights,
     ViewCompared,
     ViewFeatures,
     VoxelFeatures,
 )
+from engine.api.requests import PixelSource, PointSource
 from engine.api.scene import SceneInfo, Volume
 
 Colouring = Literal["colour", "features", "spread"]

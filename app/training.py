@@ -9,24 +9,19 @@ from dataclasses import replace
 from app.resolve import obstacle
 from app.state import AppState, Store, with_job
 from app.training_state import BUILT_IN, TRAINED, Training, finished, timed, updated
-from engine.api.messages import (
-    CancelJob,
+from engine.api.replies import (
     Failed,
     JobCancelled,
     JobFinished,
     JobPaused,
     JobProgress,
-    PauseJob,
-    PreviewView,
     Reply,
-    Request,
-    SaveWeights,
     TrainedWeights,
-    TrainEncoders,
     TrainingPreview,
     TrainingUpdate,
     VoxelFeatures,
 )
+from engine.api.requests import CancelJob, PauseJob, PreviewView, Request, SaveWeights, TrainEncoders
 
 
 class TrainingDesk:

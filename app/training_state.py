@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
-from engine.api.messages import JobFinished, TrainingPreview, TrainingUpdate
+from engine.api.replies import JobFinished, TrainingPreview, TrainingUpdate
 
 BUILT_IN = "default"
 TRAINED = "condense:"

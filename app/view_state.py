@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from app.state import Answer, Banner, Colouring, Job, KeypointColouring, Layer, PanelMode, Sort, ThemeName
 from app.training_state import Training
 from engine.api.camera import Camera
-from engine.api.messages import PhotoLoaded, SceneKeypoints, ViewCompared, ViewFeatures, ViewMatch, VoxelFeatures
+from engine.api.replies import PhotoLoaded, SceneKeypoints, ViewCompared, ViewFeatures, ViewMatch, VoxelFeatures
 from engine.api.scene import SceneInfo, ViewInfo, Volume
 
 Pos = tuple[float, float, float]

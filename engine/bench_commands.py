@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.api.errors import QueryError
-from engine.api.messages import FitGrid
+from engine.api.requests import FitGrid
 from engine.cli import BenchConsistency, BenchCorrespondence, BenchKeypoints
 from engine.driving import drive, open_session, run_job
 

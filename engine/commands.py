@@ -7,14 +7,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from engine.api.errors import CaptureError, QueryError
-from engine.api.messages import (
-    EncodeViews,
-    FitGrid,
-    JobFinished,
-    MatchQuery,
-    MatchReply,
-    PixelSource,
-)
+from engine.api.replies import JobFinished, MatchReply
+from engine.api.requests import EncodeViews, FitGrid, MatchQuery, PixelSource
 from engine.cli import (
     BenchConsistency,
     BenchCorrespondence,

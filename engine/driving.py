@@ -13,7 +13,8 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from engine.api.errors import QueryError
 from engine.api.jobs import Job, finish
 from engine.api.jobs import Progress as Step
-from engine.api.messages import Failed, JobProgress, Notice, OpenCapture, Reply, Request
+from engine.api.replies import Failed, JobProgress, Notice, Reply
+from engine.api.requests import OpenCapture, Request
 from engine.cli import Common
 from engine.session import Session
 

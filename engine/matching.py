@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.api.errors import QueryError
-from engine.api.messages import HoverQuery, MatchQuery, MatchReply, PixelSource, PointSource, ViewMatch
+from engine.api.replies import MatchReply, ViewMatch
+from engine.api.requests import HoverQuery, MatchQuery, PixelSource, PointSource
 from engine.api.scene import Float32
 from engine.march import surface_along, surface_points, unblocked, visible
 from engine.queries.bank import Best

@@ -12,26 +12,28 @@ import numpy as np
 
 from engine.api.errors import CacheError, CaptureError, QueryError
 from engine.api.jobs import Job, Progress
-from engine.api.messages import (
-    CompareViews,
-    EncodeViews,
-    FindKeypoints,
-    FitGrid,
+from engine.api.replies import (
     JobFinished,
     JobProgress,
-    MatchQuery,
     Notice,
-    PixelSource,
-    RenderView,
     Reply,
-    Request,
-    SaveKeypoints,
     SceneKeypoints,
     ViewCompared,
     ViewFeatures,
     ViewRendered,
     VolumeUpdated,
     VoxelFeatures,
+)
+from engine.api.requests import (
+    CompareViews,
+    EncodeViews,
+    FindKeypoints,
+    FitGrid,
+    MatchQuery,
+    PixelSource,
+    RenderView,
+    Request,
+    SaveKeypoints,
 )
 from engine.camera_stack import CameraStack
 from engine.results import ResultStore

@@ -1,6 +1,6 @@
 """What is open, and the answers to requests about it. Runs on one thread: the worker's, or the caller's.
 
-``Session.handle`` takes a request of ``engine.api.messages`` and yields replies (or None, to give way). Heavy imports
+``Session.handle`` takes a request of ``engine.api.requests`` and yields replies (or None, to give way). Heavy imports
 happen inside, so that a stored scene is shown before torch is loaded.
 """
 
@@ -12,20 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.api.errors import QueryError
-from engine.api.messages import (
-    CaptureOpened,
+from engine.api.replies import CaptureOpened, EngineReady, PhotoLoaded, Reply
+from engine.api.requests import (
     CompareViews,
     EncodeViews,
-    EngineReady,
     FindKeypoints,
     FitGrid,
     LoadPhoto,
     MatchQuery,
     OpenCapture,
-    PhotoLoaded,
     PreviewView,
     RenderView,
-    Reply,
     Request,
     SaveKeypoints,
     SaveWeights,
@@ -87,7 +84,7 @@ class Session:
                 yield None
 
     def handle(self, request: Request) -> Iterator[Reply | None]:
-        """Serve ``request``; see ``engine.api.messages`` for what answers what.
+        """Serve ``request``; see ``engine.api.requests`` for what answers what.
 
         Raises:
             CondenseError: the request cannot be done, and why.

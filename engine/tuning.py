@@ -13,16 +13,8 @@ from numpy.typing import NDArray
 
 from engine.api.errors import CacheError, CondenseError, QueryError
 from engine.api.jobs import row_slices
-from engine.api.messages import (
-    JobFinished,
-    Notice,
-    SaveWeights,
-    TrainedWeights,
-    TrainEncoders,
-    TrainingPreview,
-    TrainingUpdate,
-    VoxelFeatures,
-)
+from engine.api.replies import JobFinished, Notice, TrainedWeights, TrainingPreview, TrainingUpdate, VoxelFeatures
+from engine.api.requests import SaveWeights, TrainEncoders
 from engine.api.scene import Float32
 from engine.encoders.hypercolumn import HypercolumnTrunk
 from engine.encoders.mobile import (

@@ -20,18 +20,8 @@ from typing import Protocol
 
 from engine.api.client import OnReply
 from engine.api.errors import CondenseError
-from engine.api.messages import (
-    CancelJob,
-    Failed,
-    JobCancelled,
-    JobPaused,
-    OpenCapture,
-    PauseJob,
-    Priority,
-    Reply,
-    Request,
-    VolumeUpdated,
-)
+from engine.api.replies import Failed, JobCancelled, JobPaused, Reply, VolumeUpdated
+from engine.api.requests import CancelJob, OpenCapture, PauseJob, Priority, Request
 
 log = logging.getLogger(__name__)
 

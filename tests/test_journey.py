@@ -13,7 +13,7 @@ from pytestqt.qtbot import QtBot
 from app.__main__ import make_engine
 from app.settings import Settings
 from app.window import Window
-from engine.api.messages import FitGrid, PixelSource, PointSource
+from engine.api.requests import FitGrid, PixelSource, PointSource
 from engine.captures import open_capture
 from engine.captures.export_colmap import export_colmap
 from engine.cli import View

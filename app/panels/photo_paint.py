@@ -14,7 +14,7 @@ from app import colormaps
 from app.state import COMPARING, Answer, PanelMode
 from app.theme import Theme
 from app.view_state import Cell
-from engine.api.messages import PhotoLoaded, ViewCompared, ViewFeatures
+from engine.api.replies import PhotoLoaded, ViewCompared, ViewFeatures
 
 Pictured = PhotoLoaded | ViewFeatures | ViewCompared
 _images: WeakKeyDictionary[Pictured, QImage] = WeakKeyDictionary()

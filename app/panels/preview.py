@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from app.panels.photo_paint import to_image
 from app.theme import DARK, GAP, Theme
-from engine.api.messages import TrainingPreview
+from engine.api.replies import TrainingPreview
 
 CAPTIONS = ("2D features", "3D features, marched")
 CAPTION = 17

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from engine.api.messages import Reply, Request
+from engine.api.replies import Reply
+from engine.api.requests import Request
 
 OnReply = Callable[[Reply], None]
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -64,3 +67,13 @@ class QueryError(CondenseError):
 
 class ResourceError(CondenseError):
     """Memory or disk ran out; the mend says what to lower."""
+
+
+@contextmanager
+def told_and_exited() -> Generator[None]:
+    """Within a command line: an error that the user can act on is printed, without a traceback, and ends it with 2."""
+    try:
+        yield
+    except CondenseError as e:
+        print(e.text(), file=sys.stderr)
+        raise SystemExit(2) from e

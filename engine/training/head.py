@@ -22,7 +22,7 @@ import torch
 import tyro
 from torch import Tensor, nn
 
-from engine.api.errors import CondenseError, QueryError
+from engine.api.errors import QueryError, told_and_exited
 from engine.api.jobs import Job, Progress, finish
 from engine.encoders.hypercolumn import OURS, HypercolumnTrunk, channels
 from engine.encoders.mobile import DIM, HEAD_FILE, TRUNK_FILE, HypercolumnHead
@@ -264,7 +264,5 @@ def progress_printer(every: float = 1.0) -> Callable[[Progress], None]:
 
 
 if __name__ == "__main__":
-    try:
+    with told_and_exited():
         main(tyro.cli(Arguments))
-    except CondenseError as e:
-        raise SystemExit(e.text()) from e

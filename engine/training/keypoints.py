@@ -23,7 +23,7 @@ import tyro
 from scipy.spatial import KDTree
 from torch import Tensor
 
-from engine.api.errors import CondenseError
+from engine.api.errors import told_and_exited
 from engine.api.jobs import Job, Progress, finish
 from engine.encoders import load_encoder
 from engine.encoders.image import ImageEncoder
@@ -322,7 +322,5 @@ def main(args: Arguments) -> None:
 
 
 if __name__ == "__main__":
-    try:
+    with told_and_exited():
         main(tyro.cli(Arguments))
-    except CondenseError as e:
-        raise SystemExit(e.text()) from e

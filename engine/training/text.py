@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from engine.api.errors import CondenseError, QueryError
+from engine.api.errors import QueryError, told_and_exited
 from engine.api.jobs import Job, Progress, finish
 from engine.api.scene import Float32, UInt8
 from engine.encoders import load_encoder
@@ -296,7 +296,5 @@ def main(args: Arguments) -> None:
 
 
 if __name__ == "__main__":
-    try:
+    with told_and_exited():
         main(tyro.cli(Arguments))
-    except CondenseError as e:
-        raise SystemExit(e.text()) from e

@@ -23,7 +23,7 @@ import torch
 import tyro
 from torch import Tensor
 
-from engine.api.errors import CondenseError, WeightsError
+from engine.api.errors import WeightsError, told_and_exited
 from engine.encoders.mobile import TRUNK_FILE
 from engine.encoders.mobilenet import MobileNetV2
 from engine.encoders.weights import first_line
@@ -115,7 +115,5 @@ def main(args: Arguments) -> None:
 
 
 if __name__ == "__main__":
-    try:
+    with told_and_exited():
         main(tyro.cli(Arguments))
-    except CondenseError as e:
-        raise SystemExit(e.text()) from e

@@ -23,7 +23,7 @@ import torch
 import tyro
 from torch import Tensor
 
-from engine.api.errors import CaptureError, CondenseError
+from engine.api.errors import CaptureError, told_and_exited
 from engine.api.jobs import Job, Progress, finish
 from engine.encoders.hypercolumn import LONG_SIDE
 from engine.encoders.mobile import load_default
@@ -208,12 +208,9 @@ def _one(cells: int, item: tuple[Path, int, Path]) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
-    try:
+    with told_and_exited():
         options = tyro.cli(Options, args=arguments)
         total = pack(options)
-    except CondenseError as e:
-        print(e.text(), file=sys.stderr)
-        raise SystemExit(2) from e
     print(f"{total} rooms: {options.out}")
 
 

@@ -7,37 +7,40 @@ from typing import TypeVar
 
 import numpy as np
 
+from app.controller import Controller
 from engine.api.camera import Camera, look_at
 from engine.api.client import OnReply
-from engine.api.messages import (
-    CancelJob,
+from engine.api.replies import (
     CaptureOpened,
-    CompareViews,
-    EncodeViews,
     EngineReady,
     Failed,
-    FindKeypoints,
-    FitGrid,
-    HoverQuery,
     JobCancelled,
     JobFinished,
     JobPaused,
     JobProgress,
-    LoadPhoto,
-    MatchQuery,
     MatchReply,
-    OpenCapture,
-    PauseJob,
     PhotoLoaded,
-    PixelSource,
     Reply,
-    Request,
     SceneKeypoints,
     ViewCompared,
     ViewFeatures,
     ViewMatch,
     VolumeUpdated,
     VoxelFeatures,
+)
+from engine.api.requests import (
+    CancelJob,
+    CompareViews,
+    EncodeViews,
+    FindKeypoints,
+    FitGrid,
+    HoverQuery,
+    LoadPhoto,
+    MatchQuery,
+    OpenCapture,
+    PauseJob,
+    PixelSource,
+    Request,
 )
 from engine.api.scene import PointCloud, SceneInfo, ViewInfo, Volume
 
@@ -351,3 +354,11 @@ def pseudo_features(pos_w: np.ndarray) -> np.ndarray:
     x, y, z = np.asarray(pos_w, np.float64).T
     rgb = np.stack([np.sin(1.3 * x + z), np.cos(1.1 * y - 0.5 * x), np.sin(1.7 * z + y)], axis=1)
     return (127.5 + 100 * rgb).astype(np.uint8)
+
+
+def featured(controller: Controller, version: int = 1, encoder: str = "default") -> None:
+    """A volume of that version and features on it arrive."""
+    volume = room_volume(0.2, version)
+    controller.receive(VolumeUpdated(id=0, volume=volume, psnr=None, seconds=1.0))
+    grey, spread = np.zeros((len(volume.index), 3), np.uint8), np.zeros(len(volume.index), np.float32)
+    controller.receive(VoxelFeatures(id=0, encoder=encoder, version=version, rgb=grey, spread=spread))

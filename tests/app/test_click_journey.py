@@ -13,7 +13,7 @@ from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
 from app.window import Window
-from engine.api.messages import HoverQuery, MatchQuery, PixelSource, PointSource
+from engine.api.requests import HoverQuery, MatchQuery, PixelSource, PointSource
 
 pytestmark = pytest.mark.qt_log_level_fail("WARNING")
 

@@ -4,31 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from fakes import FakeEngine, room_volume
+from fakes import FakeEngine, featured
 from PySide6.QtCore import QRectF, Qt
 from pytestqt.qtbot import QtBot
 from test_controller import Outbox, opened
 
 from app import colormaps
-from app.controller import Controller
 from app.panels.photo_paint import to_rect
 from app.resolve import resolve
 from app.window import Window
-from engine.api.messages import (
-    CompareViews,
-    Failed,
-    JobFinished,
-    MatchQuery,
-    VolumeUpdated,
-    VoxelFeatures,
-)
-
-
-def featured(controller: Controller, version: int = 1) -> None:
-    volume = room_volume(0.2, version)
-    controller.receive(VolumeUpdated(id=0, volume=volume, psnr=None, seconds=1.0))
-    grey, spread = np.zeros((len(volume.index), 3), np.uint8), np.zeros(len(volume.index), np.float32)
-    controller.receive(VoxelFeatures(id=0, encoder="default", version=version, rgb=grey, spread=spread))
+from engine.api.replies import Failed, JobFinished
+from engine.api.requests import CompareViews, MatchQuery
 
 
 def asked(outbox: Outbox) -> list[CompareViews]:

@@ -12,22 +12,8 @@ from app.controller import Controller
 from app.photo_loader import IN_FLIGHT, PHOTO_SIDE, THUMBNAIL_SIDE
 from app.state import AppState
 from app.view_state import ViewState
-from engine.api.messages import (
-    CancelJob,
-    CaptureOpened,
-    EncodeViews,
-    Failed,
-    FitGrid,
-    JobCancelled,
-    JobFinished,
-    JobProgress,
-    LoadPhoto,
-    MatchQuery,
-    OpenCapture,
-    PhotoLoaded,
-    Request,
-    VolumeUpdated,
-)
+from engine.api.replies import CaptureOpened, Failed, JobCancelled, JobFinished, JobProgress, PhotoLoaded, VolumeUpdated
+from engine.api.requests import CancelJob, EncodeViews, FitGrid, LoadPhoto, MatchQuery, OpenCapture, Request
 
 
 class Outbox:

@@ -23,7 +23,7 @@ app = QApplication([])
 from fakes import FakeEngine, room_views
 from app.settings import Settings
 from app.window import Window
-from engine.api.messages import MatchQuery
+from engine.api.requests import (MatchQuery)
 engine = FakeEngine(count=8)
 window = Window(engine, Settings(Path(tempfile.mkdtemp()) / "s.ini"), "room")
 for dock in window.docks.values():

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from driving import MakeWindow, wait_ready
-from fakes import FakeEngine, room_scene, room_volume
+from fakes import FakeEngine, featured, room_scene
 from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QFileDialog, QToolTip
@@ -18,34 +18,13 @@ from test_controller import Outbox, opened
 
 from app import colormaps
 from app.canvas import under
-from app.controller import Controller
 from app.glyphs import LEAST_PX, MOST_PX, card, glyphs, shown
 from app.panels.keypoint_paint import paint_keypoints
 from app.resolve import resolve
 from app.view_state import KeypointsView
 from app.window import Window
-from engine.api.messages import (
-    EncodeViews,
-    Failed,
-    FindKeypoints,
-    FitGrid,
-    JobCancelled,
-    JobFinished,
-    MatchQuery,
-    PointSource,
-    SaveKeypoints,
-    SceneKeypoints,
-    VolumeUpdated,
-    VoxelFeatures,
-)
-
-
-def featured(controller: Controller, version: int = 1, encoder: str = "default") -> None:
-    """A volume of that version and features on it arrive."""
-    volume = room_volume(0.2, version)
-    controller.receive(VolumeUpdated(id=0, volume=volume, psnr=None, seconds=1.0))
-    grey, spread = np.zeros((len(volume.index), 3), np.uint8), np.zeros(len(volume.index), np.float32)
-    controller.receive(VoxelFeatures(id=0, encoder=encoder, version=version, rgb=grey, spread=spread))
+from engine.api.replies import Failed, JobCancelled, JobFinished, SceneKeypoints
+from engine.api.requests import EncodeViews, FindKeypoints, FitGrid, MatchQuery, PointSource, SaveKeypoints
 
 
 def found(id: int = 0, count: int = 5) -> SceneKeypoints:

@@ -12,7 +12,7 @@ from pytestqt.qtbot import QtBot
 from app.actions import ACTIONS
 from app.panels.palette import CommandPalette, ranked
 from app.window import Window
-from engine.api.messages import FitGrid
+from engine.api.requests import FitGrid
 
 
 def labels(palette: CommandPalette) -> list[str]:

@@ -17,7 +17,7 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from app.window import Window
-from engine.api.messages import MatchQuery, OpenCapture
+from engine.api.requests import MatchQuery, OpenCapture
 
 LEFT, NO_KEYS = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
 

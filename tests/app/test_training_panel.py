@@ -20,22 +20,16 @@ from app.settings import Settings
 from app.state import AppState
 from app.training_state import KEPT_POINTS, MEASURES, Training, updated
 from app.window import Window
-from engine.api.messages import (
-    CancelJob,
-    EncodeViews,
+from engine.api.replies import (
     Failed,
     JobFinished,
-    OpenCapture,
-    PauseJob,
-    PreviewView,
     Reply,
-    SaveWeights,
     TrainedWeights,
-    TrainEncoders,
     TrainingPreview,
     TrainingUpdate,
     VoxelFeatures,
 )
+from engine.api.requests import CancelJob, EncodeViews, OpenCapture, PauseJob, PreviewView, SaveWeights, TrainEncoders
 
 pytestmark = pytest.mark.qt_log_level_fail("WARNING")
 ERROR = "no two photos share enough to learn from\n  at:       /data/room\n  expected: views that overlap"

@@ -11,7 +11,8 @@ from fakes import FakeEngine, pseudo_features, room_scene, room_volume
 from app.colormaps import heat_range
 from app.resolve import resolve
 from app.state import Answer, AppState, Query
-from engine.api.messages import MatchQuery, PixelSource, VoxelFeatures
+from engine.api.replies import VoxelFeatures
+from engine.api.requests import MatchQuery, PixelSource
 
 
 def answered(engine: FakeEngine) -> AppState:

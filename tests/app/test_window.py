@@ -23,7 +23,8 @@ from app.actions import ACTIONS
 from app.resolve import resolve
 from app.settings import Settings
 from app.window import Window
-from engine.api.messages import CancelJob, EncodeViews, FitGrid, JobProgress, MatchQuery, OpenCapture
+from engine.api.replies import JobProgress
+from engine.api.requests import CancelJob, EncodeViews, FitGrid, MatchQuery, OpenCapture
 
 pytestmark = pytest.mark.qt_log_level_fail("WARNING")
 ERROR = "transforms.json: frame 3 has no pose\n  found:    NaN\n  expected: a rigid 4x4 matrix\n  to mend:  remove it"

@@ -11,34 +11,36 @@ import numpy as np
 import pytest
 
 from engine.api.errors import CacheError, QueryError
-from engine.api.messages import (
-    CancelJob,
+from engine.api.replies import (
     CaptureOpened,
-    CompareViews,
-    EncodeViews,
     Failed,
-    FindKeypoints,
-    FitGrid,
     JobCancelled,
     JobFinished,
-    LoadPhoto,
-    MatchQuery,
     MatchReply,
     Notice,
-    OpenCapture,
     PhotoLoaded,
-    PixelSource,
-    PointSource,
-    RenderView,
     Reply,
-    Request,
-    SaveKeypoints,
     SceneKeypoints,
     ViewCompared,
     ViewFeatures,
     ViewRendered,
     VolumeUpdated,
     VoxelFeatures,
+)
+from engine.api.requests import (
+    CancelJob,
+    CompareViews,
+    EncodeViews,
+    FindKeypoints,
+    FitGrid,
+    LoadPhoto,
+    MatchQuery,
+    OpenCapture,
+    PixelSource,
+    PointSource,
+    RenderView,
+    Request,
+    SaveKeypoints,
 )
 from engine.session import Session
 from engine.storage import read_tensors, write_tensors

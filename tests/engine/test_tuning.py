@@ -9,23 +9,17 @@ import numpy as np
 import pytest
 
 from engine.api.errors import CondenseError, QueryError
-from engine.api.messages import (
-    EncodeViews,
-    FitGrid,
+from engine.api.replies import (
     JobFinished,
     Notice,
-    OpenCapture,
-    PreviewView,
     Reply,
-    Request,
-    SaveWeights,
     TrainedWeights,
-    TrainEncoders,
     TrainingPreview,
     TrainingUpdate,
     ViewFeatures,
     VoxelFeatures,
 )
+from engine.api.requests import EncodeViews, FitGrid, OpenCapture, PreviewView, Request, SaveWeights, TrainEncoders
 from engine.session import Session
 from tests.conftest import write_tiny_capture
 

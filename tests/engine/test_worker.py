@@ -12,22 +12,16 @@ from dataclasses import dataclass
 import pytest
 
 from engine.api.errors import QueryError
-from engine.api.messages import (
+from engine.api.replies import EngineReady, Failed, JobCancelled, JobFinished, JobPaused, Notice, Reply
+from engine.api.requests import (
     CancelJob,
     EncodeViews,
-    EngineReady,
-    Failed,
     FitGrid,
     HoverQuery,
-    JobCancelled,
-    JobFinished,
-    JobPaused,
     MatchQuery,
-    Notice,
     OpenCapture,
     PauseJob,
     PixelSource,
-    Reply,
     Request,
 )
 from engine.worker import EngineThread

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import tyro
 
-from engine.api.errors import CondenseError
+from engine.api.errors import told_and_exited
 from engine.api.jobs import Progress, finish
 from engine.runtime import set_threads
 from engine.training.rooms.capture import write_capture
@@ -71,11 +71,8 @@ class Reporter:
 
 
 def main() -> None:
-    try:
+    with told_and_exited():
         make_demo(tyro.cli(Options))
-    except CondenseError as e:
-        print(e.text(), file=sys.stderr)
-        raise SystemExit(2) from e
 
 
 if __name__ == "__main__":

@@ -5,13 +5,12 @@ python -m engine.training.rooms.export --shards FOLDER --room 3 --out FOLDER
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
 
-from engine.api.errors import CondenseError, QueryError
+from engine.api.errors import QueryError, told_and_exited
 from engine.storage import write_atomic
 from engine.training.rooms.capture import frame_files, write_transforms
 from engine.training.rooms.shards import IMAGES, RoomCapture, open_shards
@@ -55,16 +54,13 @@ def _write(path: Path, data: bytes) -> None:
 
 def main() -> None:
     """The command line."""
-    try:
+    with told_and_exited():
         options = tyro.cli(Options)
         rooms = open_shards(options.shards)
         if not 0 <= options.room < len(rooms):
             raise QueryError("there is no such room", path=options.shards, expected=f"0 to {len(rooms) - 1}")
         room = rooms[options.room].load()
         export_room(room, options.out)
-    except CondenseError as e:
-        print(e.text(), file=sys.stderr)
-        raise SystemExit(2) from e
     print(f"{room.name}, {len(room.views)} views, {len(room.objects)} objects: {options.out}")
 
 

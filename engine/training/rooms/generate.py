@@ -16,7 +16,7 @@ from typing import Any
 
 import tyro
 
-from engine.api.errors import CaptureError, CondenseError
+from engine.api.errors import CaptureError, told_and_exited
 from engine.training.rooms.catalogues import Library, Split
 from engine.training.rooms.pack import PackedRoom, Recipe, make_room, write_shard
 from engine.training.rooms.shards import open_shard
@@ -137,12 +137,9 @@ def _one(recipe: Recipe, number: int) -> PackedRoom:
 
 def main() -> None:
     """The command line."""
-    try:
+    with told_and_exited():
         options = tyro.cli(Options)
         paths = generate(options)
-    except CondenseError as e:
-        print(e.text(), file=sys.stderr)
-        raise SystemExit(2) from e
     size = sum(p.stat().st_size for p in paths) / 1e6
     print(f"{options.rooms} rooms in {len(paths)} shards, {size:.0f} MB: {options.out}")
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from engine.api.errors import CacheError
 from engine.api.jobs import finish
-from engine.api.messages import EncodeViews, FitGrid, OpenCapture
+from engine.api.requests import EncodeViews, FitGrid, OpenCapture
 from engine.metrics.agreement import (
     ViewAgreement,
     cosine_colours,

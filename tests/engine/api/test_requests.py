@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from engine.api.messages import FitGrid, LoadPhoto, ViewFeatures
+from engine.api.replies import ViewFeatures
+from engine.api.requests import FitGrid, LoadPhoto
 
 
 def test_replies_to_one_request_are_different_keys() -> None:

@@ -1,0 +1,209 @@
+"""Requests to the engine; ``engine.api.replies`` has what it answers."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import ClassVar, Literal
+
+from engine.api.camera import Camera
+
+_ids = itertools.count(1)
+
+
+def new_id() -> int:
+    """The next request id; grows over the life of the process."""
+    return next(_ids)
+
+
+class Priority(IntEnum):
+    """Lower goes first. A running job gives way, at its next yield, to anything more urgent."""
+
+    CONTROL = 0
+    CLICK = 1
+    HOVER = 2
+    RENDER = 3
+    IMAGE = 4
+    JOB = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """Base of requests. ``key``: a newer request with the same key replaces an older one (queued or running).
+    ``title``: what a job is called on screen."""
+
+    priority: ClassVar[Priority] = Priority.JOB
+    title: ClassVar[str] = ""
+    id: int = field(default_factory=new_id)
+
+    @property
+    def key(self) -> str:
+        return type(self).__name__
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenCapture(Request):
+    """Open a capture; whatever ran for the last one is cancelled. Answered by CaptureOpened, then stored results."""
+
+    priority: ClassVar[Priority] = Priority.CONTROL
+    path: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitGrid(Request):
+    """Fit the radiance grid: VolumeUpdated as it improves, JobProgress, JobFinished with ``psnr``."""
+
+    title: ClassVar[str] = "Fitting radiance grid"
+    seconds: float = 60.0
+    refit: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncodeViews(Request):
+    """Encode all photos and lift the features: ViewFeatures per view, VoxelFeatures when there is a grid."""
+
+    title: ClassVar[str] = "Encoding photos"
+    encoder: str = "default"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FindKeypoints(Request):
+    """Find the scene's decorated keypoints, or read those found before: SceneKeypoints, JobFinished. Needs features on
+    the scene."""
+
+    title: ClassVar[str] = "Finding keypoints"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareViews(Request):
+    """Compare every photo's features with the scene's marched into it: ViewCompared per view, JobFinished. Needs
+    features on the scene."""
+
+    title: ClassVar[str] = "Comparing photos and scene"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SaveKeypoints(Request):
+    """Write the ``count`` best keypoints that were found into ``path`` (.ply, .npz or .txt): answered by Notice."""
+
+    priority: ClassVar[Priority] = Priority.IMAGE
+    path: str
+    count: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainEncoders(Request):
+    """Train both branches on the open capture (ConDense's joint training): TrainingUpdate every step or so,
+    TrainingPreview and VoxelFeatures every few seconds, JobFinished with the last measures. The weights are kept in
+    the cache and named by TrainedWeights. Needs a fitted grid or depth.
+
+    ``view``: the photo that previews show; ``afresh``: from the embedded weights, not from where the last training of
+    this capture ended.
+    """
+
+    title: ClassVar[str] = "Training on this capture"
+    steps: int = 300
+    view: int = 0
+    afresh: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreviewView(Request):
+    """Show another photo in the previews of the training that runs; no answer of its own."""
+
+    priority: ClassVar[Priority] = Priority.CONTROL
+    view: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class PauseJob(Request):
+    """Let the job that request ``job_id`` started rest, or go on: answered by JobPaused."""
+
+    priority: ClassVar[Priority] = Priority.CONTROL
+    job_id: int
+    paused: bool
+
+    @property
+    def key(self) -> str:
+        return f"PauseJob/{self.job_id}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SaveWeights(Request):
+    """Copy the weights of this capture's last training into ``folder``: answered by Notice."""
+
+    priority: ClassVar[Priority] = Priority.IMAGE
+    folder: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadPhoto(Request):
+    """Read one photo for display, long side at most ``max_side``: answered by PhotoLoaded."""
+
+    priority: ClassVar[Priority] = Priority.IMAGE
+    view: int
+    max_side: int
+
+    @property
+    def key(self) -> str:
+        return f"LoadPhoto/{self.view}/{self.max_side}"
+
+
+@dataclass(frozen=True)
+class PixelSource:
+    """A click in photo ``view`` at full-size undistorted pixels (x, y)."""
+
+    view: int
+    x: float
+    y: float
+
+
+@dataclass(frozen=True)
+class PointSource:
+    """A click on a point of the scene, world units."""
+
+    pos_w: tuple[float, float, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MatchQuery(Request):
+    """Where else is this? Answered by MatchReply."""
+
+    priority: ClassVar[Priority] = Priority.CLICK
+    source: PixelSource | PointSource
+
+
+@dataclass(frozen=True, kw_only=True)
+class HoverQuery(MatchQuery):
+    """As MatchQuery, for the pointer in passing: gives way to clicks, the newest wins."""
+
+    priority: ClassVar[Priority] = Priority.HOVER
+
+
+RenderLayer = Literal["colour", "features", "depth", "heat"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RenderView(Request):
+    """Ray-march the grid through ``camera``: answered by ViewRendered."""
+
+    priority: ClassVar[Priority] = Priority.RENDER
+    camera: Camera
+    layer: RenderLayer = "colour"
+
+    @property
+    def key(self) -> str:
+        return f"RenderView/{self.layer}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CancelJob(Request):
+    """Stop the job that request ``job_id`` started; it answers with JobCancelled. Finished work is kept."""
+
+    priority: ClassVar[Priority] = Priority.CONTROL
+    job_id: int
+
+    @property
+    def key(self) -> str:
+        return f"CancelJob/{self.job_id}"
