@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,15 +34,17 @@ from engine.sparse import Pyramid
 from engine.storage import read_tensors, write_tensors
 from engine.training.config import TrainConfig
 from engine.training.rooms.grid import fused_grid
-from engine.training.rooms.shards import open_shards
+from engine.training.rooms.labels import voxel_objects
+from engine.training.rooms.shards import RoomCapture, open_shards
 from engine.training.scenes import turned
 from engine.training.workers import Tell, cores, in_order
 
 if TYPE_CHECKING:
     from engine.captures import Capture
     from engine.encoders.image import ImageEncoder
+    from engine.grid.radiance import RadianceGrid
 
-FORMAT = "condense-voxels-1"
+FORMAT = "condense-voxels-2"
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +57,8 @@ class VoxelScene:
         surface: (V, 4) colour and opacity in [0, 1].
         said: (V, D) what all photos say of the voxels, of unit length; rows of zeros where none speaks.
         encoder: id of the 2D encoder that said it.
+        names: of the things in it, where they are known.
+        thing: (V,) each voxel's place in ``names``, or -1.
     """
 
     name: str
@@ -62,6 +66,8 @@ class VoxelScene:
     surface: Tensor
     said: Tensor
     encoder: str
+    names: tuple[str, ...]
+    thing: Tensor
 
     def turned(self, rng: np.random.Generator, depth: int) -> Pyramid:
         """Its pyramid of ``depth`` levels in a random orientation."""
@@ -69,7 +75,8 @@ class VoxelScene:
 
     def to(self, device: torch.device) -> VoxelScene:
         """In single precision on ``device``."""
-        return VoxelScene(self.name, self.index.to(device), self.surface.to(device), self.said.to(device), self.encoder)
+        moved = {k: getattr(self, k).to(device) for k in ("index", "surface", "said", "thing")}
+        return replace(self, **moved)
 
     def save(self, path: Path) -> None:
         """Write it, atomically.
@@ -78,7 +85,8 @@ class VoxelScene:
             CacheError: the file cannot be written.
         """
         tensors = {"index": self.index.short(), "surface": self.surface.half(), "said": self.said.half()}
-        meta = {"format": FORMAT, "name": self.name, "encoder": self.encoder}
+        tensors["thing"] = self.thing.short()
+        meta = {"format": FORMAT, "name": self.name, "encoder": self.encoder, "names": self.names}
         write_tensors(path, {k: v.cpu().numpy() for k, v in tensors.items()}, meta)
 
 
@@ -103,7 +111,20 @@ def voxel_scene(capture: Capture, encoder: ImageEncoder, cells: int) -> Job[Voxe
         yield from lift.add_slices(view.camera, features)
     index, cpu = torch.tensor(grid.index, dtype=torch.long), torch.device("cpu")
     said = torch.from_numpy(lift.result().mean)
-    return VoxelScene(capture.name, index, surface_of(grid, cpu), said, encoder.id)
+    names: tuple[str, ...] = ()
+    thing = torch.full((len(index),), -1)
+    if isinstance(capture, RoomCapture):
+        names, thing = _things(capture, grid)
+    return VoxelScene(capture.name, index, surface_of(grid, cpu), said, encoder.id, names, thing)
+
+
+def _things(room: RoomCapture, grid: RadianceGrid) -> tuple[tuple[str, ...], Tensor]:
+    """The names of a room's things, and which of them each voxel is."""
+    names = tuple(sorted({o.label for o in room.objects}))
+    place = np.full(max(o.id for o in room.objects) + 1, -1) if room.objects else np.array([-1])
+    for o in room.objects:
+        place[o.id] = names.index(o.label)
+    return names, torch.from_numpy(place[voxel_objects(room, grid)]).long()
 
 
 def read_voxels(folder: Path, encoder: str) -> list[VoxelScene]:
@@ -129,14 +150,18 @@ def _read(path: Path, encoder: str) -> VoxelScene:
     try:
         if meta.get("format") != FORMAT:
             raise ValueError(f"format {meta.get('format')}")
-        index, surface, said = (torch.from_numpy(tensors[k]) for k in ("index", "surface", "said"))
-        if not (len(index) == len(surface) == len(said) > 0 and said.ndim == 2):
+        index, surface, said, thing = (torch.from_numpy(tensors[k]) for k in ("index", "surface", "said", "thing"))
+        names = tuple(str(n) for n in meta["names"])
+        if not (len(index) == len(surface) == len(said) == len(thing) > 0 and said.ndim == 2 and thing.ndim == 1):
             raise ValueError(f"shapes {tuple(index.shape)}, {tuple(surface.shape)}, {tuple(said.shape)}")
         if index.shape[1:] != (3,) or surface.shape[1:] != (4,) or index.is_floating_point() or int(index.min()) < 0:
             raise ValueError(f"shapes {tuple(index.shape)}, {tuple(surface.shape)}, or voxels outside")
         if not (surface.isfinite().all() and said.isfinite().all()):
             raise ValueError("numbers that are not finite")
-        scene = VoxelScene(str(meta["name"]), index.long(), surface.float(), said.float(), str(meta["encoder"]))
+        if thing.is_floating_point() or int(thing.min()) < -1 or int(thing.max()) >= len(names):
+            raise ValueError("things that have no name")
+        voxels = (index.long(), surface.float(), said.float())
+        scene = VoxelScene(str(meta["name"]), *voxels, str(meta["encoder"]), names, thing.long())
     except (KeyError, TypeError, ValueError, IndexError) as e:
         mend = "delete it, and pack its rooms again"
         raise CaptureError("is no packed scene", path=path, found=str(e), mend=mend) from e
