@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from engine.api.errors import QueryError
 from engine.api.requests import FitGrid
-from engine.cli import BenchConsistency, BenchCorrespondence, BenchKeypoints
+from engine.cli import BenchConsistency, BenchCorrespondence, BenchKeypoints, BenchPrompts
 from engine.driving import drive, open_session, run_job
 
 
-def run(command: BenchCorrespondence | BenchConsistency | BenchKeypoints) -> dict[str, Any]:
+def run(command: BenchCorrespondence | BenchConsistency | BenchKeypoints | BenchPrompts) -> dict[str, Any]:
     """Run one of this module's commands."""
     match command:
         case BenchCorrespondence():
@@ -22,6 +23,8 @@ def run(command: BenchCorrespondence | BenchConsistency | BenchKeypoints) -> dic
             return bench_consistency(command)
         case BenchKeypoints():
             return bench_keypoints(command)
+        case BenchPrompts():
+            return bench_prompts(command)
 
 
 def bench_correspondence(command: BenchCorrespondence) -> dict[str, Any]:
@@ -114,3 +117,39 @@ def bench_keypoints(command: BenchKeypoints) -> dict[str, Any]:
         )
         rows += [dict(row) for row in run_job(f"Measuring {capture.name}", job)]
     return {"rows": rows, "seed": command.seed}
+
+
+def bench_prompts(command: BenchPrompts) -> dict[str, Any]:
+    """``condense bench prompts``: all that the program knows, and each namer alone; the image classifier's answers
+    lifted from photos, without ConDense, are the baseline."""
+    import torch
+
+    from engine.encoders.classes import load_classes
+    from engine.encoders.mobile import load_default
+    from engine.encoders.names import load_names
+    from engine.encoders.words import load_words
+    from engine.metrics.prompts import asked_room
+    from engine.metrics.prompts import bench_prompts as measure
+    from engine.prompting import THRESHOLD, classes_path, names_path, words
+    from engine.runtime import resolve_device
+    from engine.training.rooms.shards import open_shards
+
+    device = resolve_device(command.device)
+    network = load_names(command.weights or names_path()).to(device)
+    encoder = None if command.bare else load_default(torch.device(device))
+    classes = None if command.bare else load_classes(classes_path()).to(device)
+    table = words() if command.words is None else load_words(command.words)
+    rooms = [
+        run_job(f"Naming {ref.name}", asked_room(ref.load(), network, table, encoder, classes))
+        for folder in command.rooms
+        for ref in open_shards(Path(folder))
+    ]
+    kinds = {"naming network": slice(0, 1)}
+    if classes is not None:
+        kinds |= {"photos' classes, lifted": slice(1, 2), "both": slice(0, 2)}
+    rows = [
+        {"namer": kind, **row}
+        for kind, which in kinds.items()
+        for row in measure([replace(r, namers=r.namers[which]) for r in rooms], network.names, THRESHOLD)
+    ]
+    return {"rows": rows, "rooms": len(rooms), "names": len(network.names), "bare": command.bare}

@@ -141,6 +141,25 @@ class Consistency(Common):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Prompt(Common):
+    """Where in scenes and photos are things of these words? Photos alone know an image classifier's words; scenes
+    those of furniture in rooms, too."""
+
+    targets: Annotated[Positional[tuple[str, ...]], arg(metavar="CAPTURE|PHOTO")]
+    """Captures, which are fitted if they were not yet, and photos."""
+    prompts: Annotated[tuple[str, ...], arg(metavar="WORDS")]
+    """What to look for, each prompt in quotes."""
+    without: Annotated[tuple[str, ...], arg(metavar="WORDS")] = ()
+    """What is not meant."""
+    threshold: float | None = None
+    """From which relevancy on a place counts as found (default: 0.5 in captures, 0.3 in photos alone)."""
+    out: Annotated[Path | None, arg(metavar="DIR")] = None
+    """Write a picture for each prompt: the photo that shows most of it, dark where it is not."""
+    json: bool = False
+    """Print one JSON object on stdout."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Train(Common):
     """Train the 2D head and the 3D encoder together: checkpoints, weights and TensorBoard logs."""
 
@@ -195,6 +214,18 @@ class BenchClicks(Common):
 
 
 @dataclass(frozen=True, kw_only=True)
+class BenchLatency(Common):
+    """The window while a training runs: prompts, thresholds, hovering, a moving camera, and how late the GUI is."""
+
+    capture: CapturePath
+    """A capture folder or file."""
+    rounds: int = 24
+    """Prompts and thresholds."""
+    json: bool = False
+    """Print one JSON object on stdout."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class BenchCorrespondence(Common):
     """Recall of true correspondences by nearest neighbour: our encoder beside the raw trunk, RGB and SIFT."""
 
@@ -237,6 +268,22 @@ class BenchKeypoints(Common):
 
 
 @dataclass(frozen=True, kw_only=True)
+class BenchPrompts(Common):
+    """How well prompts point in rooms whose things are known: names taught, other words for them, and false alarms."""
+
+    rooms: Annotated[Positional[tuple[str, ...]], arg(metavar="ROOMS")]
+    """Folders of room shards."""
+    bare: bool = False
+    """By geometry and colour alone."""
+    weights: Annotated[Path | None, arg(metavar="FILE")] = None
+    """Of a naming network; by default the built-in one."""
+    words: Annotated[Path | None, arg(metavar="FILE")] = None
+    """Of a text encoder; by default the built-in one."""
+    json: bool = False
+    """Print one JSON object on stdout."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Bench:
     """Measure."""
 
@@ -245,6 +292,8 @@ class Bench:
         | Annotated[BenchCorrespondence, subcommand("correspondence", prefix_name=False)]
         | Annotated[BenchConsistency, subcommand("consistency", prefix_name=False)]
         | Annotated[BenchKeypoints, subcommand("keypoints", prefix_name=False)]
+        | Annotated[BenchLatency, subcommand("latency", prefix_name=False)]
+        | Annotated[BenchPrompts, subcommand("prompts", prefix_name=False)]
     )
 
 
@@ -256,10 +305,11 @@ Command = (
     | Annotated[Match, subcommand("match", prefix_name=False)]
     | Annotated[Keypoints, subcommand("keypoints", prefix_name=False)]
     | Annotated[Consistency, subcommand("consistency", prefix_name=False)]
+    | Annotated[Prompt, subcommand("prompt", prefix_name=False)]
     | Annotated[Train, subcommand("train", prefix_name=False)]
     | Annotated[Bench, subcommand("bench", prefix_name=False)]
 )
-NAMES = ("view", "snapshot", "fit", "encode", "match", "keypoints", "consistency", "train", "bench")
+NAMES = ("view", "snapshot", "fit", "encode", "match", "keypoints", "consistency", "prompt", "train", "bench")
 
 ABOUT = (
     "ConDense Studio: dense 2D and 3D features that agree, live. `condense CAPTURE` opens the window; the other "

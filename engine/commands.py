@@ -13,11 +13,13 @@ from engine.cli import (
     BenchConsistency,
     BenchCorrespondence,
     BenchKeypoints,
+    BenchPrompts,
     Consistency,
     Encode,
     Fit,
     Keypoints,
     Match,
+    Prompt,
     Train,
 )
 from engine.driving import drive, open_session, run_job
@@ -41,7 +43,11 @@ def run(command: Any) -> dict[str, Any]:
             return keypoints(command)
         case Consistency():
             return consistency(command)
-        case BenchCorrespondence() | BenchConsistency() | BenchKeypoints():
+        case Prompt():
+            from engine.prompt_commands import prompt
+
+            return prompt(command)
+        case BenchCorrespondence() | BenchConsistency() | BenchKeypoints() | BenchPrompts():
             from engine import bench_commands
 
             return bench_commands.run(command)

@@ -39,12 +39,14 @@ from engine.camera_stack import CameraStack
 from engine.results import ResultStore
 
 if TYPE_CHECKING:
+    from engine.api.scene import UInt8
     from engine.captures import Capture
     from engine.features import ViewFeatureSet
     from engine.grid import RadianceGrid
     from engine.grid.stored import StoredGrid
     from engine.keypoints.decorated import KeypointSet
     from engine.lifted import LiftedOn
+    from engine.naming import NamedScene
 
 T = TypeVar("T")
 Replies = Generator[Reply | None, None, T]
@@ -68,6 +70,8 @@ class SceneState:
         self.features: ViewFeatureSet | None = None
         self.lifted: LiftedOn | None = None
         self.keypoints: KeypointSet | None = None
+        self.named: NamedScene | None = None
+        self.photo_classes: dict[int, UInt8] = {}  # what photos say, see engine.photo_names
         self.cameras = CameraStack([v.camera for v in capture.views])
         self.preview_view = 0
         self.fit_cells: int | None = None

@@ -20,8 +20,10 @@ from engine.api.requests import (
     FitGrid,
     LoadPhoto,
     MatchQuery,
+    NameScene,
     OpenCapture,
     PreviewView,
+    PromptQuery,
     RenderView,
     Request,
     SaveKeypoints,
@@ -100,6 +102,10 @@ class Session:
                 return self.scene.find_keypoints(request)
             case CompareViews():
                 return self.scene.compare(request)
+            case NameScene():
+                return self._name(request)
+            case PromptQuery():
+                return self._prompt(request)
             case SaveKeypoints():
                 return self.scene.save_keypoints(request)
             case TrainEncoders():
@@ -153,6 +159,17 @@ class Session:
 
         yield None  # its imports took a while
         yield from train(self.scene, request)
+
+    def _name(self, request: NameScene) -> Iterator[Reply | None]:
+        from engine.prompting import name
+
+        yield None
+        yield from name(self.scene, request)
+
+    def _prompt(self, request: PromptQuery) -> Iterator[Reply | None]:
+        from engine.prompting import prompt
+
+        yield prompt(self.scene, request)
 
     def _photo(self, request: LoadPhoto) -> Iterator[Reply | None]:
         photo = self.scene.capture.read(self.scene.check_view(request.view), max_side=request.max_side)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -101,6 +102,70 @@ class ViewCompared(Reply):
     low: float | None
     centred: float | None
     worst: tuple[tuple[float, float, float], ...]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SceneNamed(Reply):
+    """The places of volume ``version`` have names, out of ``vocabulary``; ``photos``: what photos say counted too."""
+
+    version: int
+    vocabulary: tuple[str, ...]
+    photos: bool
+
+
+@dataclass(frozen=True)
+class Region:
+    """A connected part of the scene that a prompt found.
+
+    Attributes:
+        centre_w: (3,) mean of its places, weighted by their relevancy.
+        lo_w, hi_w: (3,) corners of its box, world units.
+        size: its volume as a share of all found for the prompt, in (0, 1].
+        score: mean relevancy.
+    """
+
+    centre_w: tuple[float, float, float]
+    lo_w: tuple[float, float, float]
+    hi_w: tuple[float, float, float]
+    size: float
+    score: float
+
+
+@dataclass(frozen=True, eq=False)
+class PromptFound:
+    """What one prompt found.
+
+    Attributes:
+        prompt: as it was asked.
+        relevancy: (V,) uint8, 255 times the relevancy of each voxel.
+        views: per view index (h, w) uint8, the same as the photo sees it.
+        best: the highest relevancy, in [0, 1].
+        known, unknown: its words that the text encoder knows, and those that it does not.
+        nearest: the names of the vocabulary that are nearest, with the cosines of their vectors and the prompt's.
+        within: whether it is within the vocabulary; otherwise nothing is found.
+        spelled: known words that are spelled like the first unknown one.
+        regions: where it is, the largest first.
+    """
+
+    prompt: str
+    relevancy: UInt8
+    views: Mapping[int, UInt8]
+    best: float
+    known: tuple[str, ...]
+    unknown: tuple[str, ...]
+    nearest: tuple[tuple[str, float], ...]
+    within: bool
+    spelled: tuple[str, ...]
+    regions: tuple[Region, ...]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PromptReply(Reply):
+    """Answer to PromptQuery: what each prompt ``found`` in volume ``version``, in ``milliseconds`` of engine time."""
+
+    version: int
+    found: tuple[PromptFound, ...]
+    milliseconds: float
 
 
 @dataclass(frozen=True, eq=False)

@@ -84,6 +84,30 @@ class CompareViews(Request):
 
 
 @dataclass(frozen=True, kw_only=True)
+class NameScene(Request):
+    """Say how likely each name of the vocabulary is at each place: JobProgress, SceneNamed, JobFinished. The grid must
+    be there."""
+
+    title: ClassVar[str] = "Naming the scene"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptQuery(Request):
+    """Where in the scene are things of these words? Answered by PromptReply; the scene must be named.
+
+    Attributes:
+        prompts: what to look for.
+        negatives: what is not meant.
+        thresholds: for each prompt, from which relevancy on it counts as found, for the list of regions.
+    """
+
+    priority: ClassVar[Priority] = Priority.CLICK
+    prompts: tuple[str, ...]
+    negatives: tuple[str, ...] = ()
+    thresholds: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class SaveKeypoints(Request):
     """Write the ``count`` best keypoints that were found into ``path`` (.ply, .npz or .txt): answered by Notice."""
 

@@ -21,6 +21,7 @@ from engine.runtime import without_gradient
 from engine.sparse import Pyramid, Voxels
 
 if TYPE_CHECKING:
+    from engine.encoders.names import NameNetwork
     from engine.grid.radiance import RadianceGrid
 
 MOST = 16_000
@@ -64,6 +65,10 @@ class WorkingVoxels:
         """What the encoder adds to the blocks, given their lifted features (W, D): (W, D), and score logits (W,)."""
         # not inference mode: the pyramid's maps are made on first use, and training may use them too
         return without_gradient(network.slices(self._surface, image, self._pyramid))
+
+    def logits(self, network: NameNetwork, image: Tensor) -> Job[Tensor]:
+        """(W, K) what a naming network says of the blocks, given their lifted features (W, D)."""
+        return network.slices(self._surface, image, self._pyramid)
 
     def encode(self, network: VolumeEncoder, image: Tensor) -> Job[VolumeFeatures]:
         """The voxels' own features (V, D) and score logits (V,).

@@ -1,4 +1,4 @@
-"""The sentence encoder on a tiny random model in the format of transformers, and the map from features to its space."""
+"""The sentence encoder on a tiny random model in the format of transformers."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import pytest
 import torch
 
 from engine.api.errors import WeightsError
-from engine.encoders.text import SentenceEncoder, TextHead, load_text_head
-from engine.storage import write_tensors
+from engine.encoders.text import SentenceEncoder
 
 CPU = torch.device("cpu")
 
@@ -60,27 +59,3 @@ def test_folders_that_hold_no_encoder(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"\x10\0\0\0\0\0\0\0{")
     with pytest.raises(WeightsError, match="cannot be read"):
         SentenceEncoder(tmp_path, CPU)
-
-
-def test_a_text_head_comes_back_as_it_was(tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    head = TextHead(8, 12, 5)
-    torch.nn.init.normal_(head.bend[2].weight)
-    file = tmp_path / "text.safetensors"
-    head.save(file, {"space": "tiny"})
-    again, meta = load_text_head(file)
-    x = torch.nn.functional.normalize(torch.randn(3, 4, 8), dim=-1)
-    torch.testing.assert_close(again(x), head(x), atol=2e-3, rtol=1e-2)
-    torch.testing.assert_close(again(x).norm(dim=-1), torch.ones(3, 4))
-    assert meta["space"] == "tiny"
-
-
-@pytest.mark.parametrize("sizes", [None, [8, 12], [8, 12, 0], ["a", 1, 2], [8, 12, 1 << 40]])
-def test_other_weights_are_refused(tmp_path: Path, sizes: object) -> None:
-    file = tmp_path / "text.safetensors"
-    TextHead(8, 12, 5).save(file, {})
-    from safetensors.numpy import load_file
-
-    write_tensors(file, load_file(file), {} if sizes is None else {"text_head": sizes})
-    with pytest.raises(WeightsError, match="do not belong to a text head"):
-        load_text_head(file)

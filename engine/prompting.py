@@ -1,0 +1,143 @@
+"""Prompts on the open scene: it is named once, then every prompt is a product with the names' probabilities."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from engine.api.errors import QueryError
+from engine.api.replies import JobFinished, PromptFound, PromptReply, Region, Reply, SceneNamed
+from engine.api.requests import NameScene, PromptQuery
+from engine.api.scene import Float32
+from engine.encoders.words import WordEncoder, load_words
+from engine.naming import NamedScene, ask_photos, grown, name_scene, places
+from engine.queries.prompt import Answer, Vocabulary, answers
+from engine.runtime import asset_path, resolve_device
+from engine.scene_state import report
+from engine.storage import digest
+
+if TYPE_CHECKING:
+    from engine.scene_state import SceneState
+
+THRESHOLD = 0.5
+"""From which relevancy on a place counts as found, where nothing else is asked."""
+PHOTO_THRESHOLD = 0.3
+"""The same for a photo alone, in which other views cannot confirm it."""
+MOST_PROMPTS = 16
+MOST_REGIONS = 24
+
+
+@cache
+def words() -> WordEncoder:
+    """The embedded text encoder.
+
+    Raises:
+        WeightsError: it is missing or damaged.
+    """
+    return load_words(asset_path("weights/words.safetensors"))
+
+
+def names_path() -> Path:
+    """Of the naming network that comes along."""
+    return asset_path("weights/names.safetensors")
+
+
+def classes_path() -> Path:
+    """Of the image classifier that comes along."""
+    return asset_path("weights/classes.safetensors")
+
+
+def name(scene: SceneState, request: NameScene) -> Iterator[Reply | None]:
+    """Name the places of the open scene: by the naming network first, then by its photos too.
+
+    Raises:
+        QueryError: there is no grid yet.
+    """
+    from engine.encoders.classes import load_classes
+    from engine.encoders.names import load_names
+
+    start = time.perf_counter()
+    grid = scene.grid
+    if grid is None:
+        raise QueryError("there is no radiance grid yet", mend="wait for the fit's first picture")
+    path = names_path()
+    network = load_names(path).to(resolve_device(scene.device))
+    yield None
+    vocabulary = Vocabulary(network.names, words())
+    features = scene.features
+    maps = features if features is not None and features.encoder_name == "default" and features.views() else None
+    job = name_scene(grid, scene.capture, maps, network, vocabulary, scene.store, digest(path.read_bytes()))
+    scene.named = yield from report(request, job)
+    yield SceneNamed(id=request.id, version=scene.version, vocabulary=vocabulary.names, photos=maps is not None)
+    vocabularies = vocabulary.names
+    if scene.capture.views:
+        path = classes_path()
+        classes = load_classes(path).to(resolve_device(scene.device))
+        yield None
+        said = Vocabulary(classes.names, words(), classes.kinds)
+        key = digest(path.read_bytes())
+        photos = ask_photos(scene.named, scene.capture, classes, said, scene.store, key, scene.photo_classes)
+        scene.named = yield from report(request, photos)
+        vocabularies = tuple(dict.fromkeys(vocabulary.names + said.names))
+        yield SceneNamed(id=request.id, version=scene.version, vocabulary=vocabularies, photos=True)
+    metrics = {"names": float(len(vocabularies)), "blocks": float(len(scene.named.coarse.index))}
+    yield JobFinished(id=request.id, title=request.title, seconds=time.perf_counter() - start, metrics=metrics)
+
+
+def prompt(scene: SceneState, request: PromptQuery) -> PromptReply:
+    """Answer prompts.
+
+    Raises:
+        QueryError: the scene has no names yet, or these are too many prompts.
+    """
+    start = time.perf_counter()
+    named = scene.named
+    if named is None or scene.grid is not named.grid:
+        raise QueryError("the scene has no names yet", mend="wait until it is named")
+    if len(request.prompts) + len(request.negatives) > MOST_PROMPTS:
+        raise QueryError("these are too many prompts at once", expected=f"at most {MOST_PROMPTS}")
+    thresholds = [*request.thresholds, *[THRESHOLD] * len(request.prompts)]
+    given = answers(named.namers, request.prompts, request.negatives)
+    asked = zip(request.prompts, given, thresholds, strict=False)
+    found = tuple(_found(named, text, answer, threshold) for text, answer, threshold in asked)
+    milliseconds = (time.perf_counter() - start) * 1e3
+    return PromptReply(id=request.id, version=scene.version, found=found, milliseconds=milliseconds)
+
+
+def _found(named: NamedScene, text: str, answer: Answer, threshold: float) -> PromptFound:
+    relevancy = grown(named.coarse, answer.relevancy)
+    level = np.round(255 * relevancy).astype(np.uint8)
+    unknown = answer.text.unknown
+    return PromptFound(
+        prompt=text,
+        relevancy=level[named.parent],
+        views={view: named.in_view(view, level) for view in named.views},
+        best=float(answer.relevancy.max(initial=0)),
+        known=answer.text.known,
+        unknown=unknown,
+        nearest=answer.nearest,
+        within=answer.within,
+        spelled=tuple(words().spelled_like(unknown[0])) if unknown and not answer.within else (),
+        regions=regions(named, relevancy, threshold),
+    )
+
+
+def regions(named: NamedScene, relevancy: Float32, threshold: float) -> tuple[Region, ...]:
+    """The connected parts of the blocks whose relevancy (W,) is above a threshold, the largest first."""
+    coarse = named.coarse
+    parts = places(coarse, relevancy, threshold)
+    total = sum(len(rows) for rows in parts)
+    out: list[Region] = []
+    for rows in parts:
+        weight = relevancy[rows]
+        centre = np.average(coarse.index[rows] + 0.5, axis=0, weights=weight)
+        lo, hi = coarse.index[rows].min(axis=0), coarse.index[rows].max(axis=0) + 1
+        corners = coarse.spec.to_world(np.stack([centre, lo, hi]).astype(np.float64))
+        a, b, c = (tuple(float(x) for x in corner) for corner in corners)
+        out.append(Region(a, b, c, len(rows) / total, float(weight.mean())))  # type: ignore[arg-type]
+    return tuple(sorted(out, key=lambda r: -r.size)[:MOST_REGIONS])
