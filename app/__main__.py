@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.api.client import EngineClient
 from engine.api.errors import QueryError
-from engine.cli import BenchClicks, Common, Snapshot, View
+from engine.cli import BenchClicks, BenchLatency, Common, Snapshot, View
 from engine.cli import main as run_command
+
+if TYPE_CHECKING:
+    from app.settings import Settings
 
 
 def run_window(engine: EngineClient, path: str | None = None) -> int:
@@ -101,6 +104,27 @@ def snapshot(command: Snapshot) -> dict[str, Any]:
 
 def clicks(command: BenchClicks) -> dict[str, Any]:
     """``condense bench clicks``: the real window, on a virtual display if there is no other."""
+
+    def measure(engine: EngineClient, settings: Settings) -> dict[str, Any]:
+        from app.bench_clicks import bench_clicks
+
+        return bench_clicks(engine, settings, command.capture, command.clicks, command.seed, training=command.training)
+
+    return _in_window(command, measure)
+
+
+def latency(command: BenchLatency) -> dict[str, Any]:
+    """``condense bench latency``: likewise."""
+
+    def measure(engine: EngineClient, settings: Settings) -> dict[str, Any]:
+        from app.bench_latency import bench_latency
+
+        return bench_latency(engine, settings, command.capture, command.rounds, command.seed)
+
+    return _in_window(command, measure)
+
+
+def _in_window(command: Common, measure: Callable[[EngineClient, Settings], dict[str, Any]]) -> dict[str, Any]:
     import tempfile
 
     from app.display import virtual_display
@@ -108,16 +132,11 @@ def clicks(command: BenchClicks) -> dict[str, Any]:
     with virtual_display(), tempfile.TemporaryDirectory() as folder:
         from PySide6.QtWidgets import QApplication
 
-        from app.bench_clicks import bench_clicks
         from app.settings import Settings
 
         share_the_interpreter()
-        engine = make_engine(command, spare_core=True)
-        settings = Settings(Path(folder) / "window.ini")
         try:
-            return bench_clicks(
-                engine, settings, command.capture, command.clicks, command.seed, training=command.training
-            )
+            return measure(make_engine(command, spare_core=True), Settings(Path(folder) / "window.ini"))
         finally:
             app = QApplication.instance()
             if app is not None:
@@ -126,7 +145,7 @@ def clicks(command: BenchClicks) -> dict[str, Any]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """``condense``: every command; those that draw are handled here."""
-    return run_command(argv, {View: view, Snapshot: snapshot, BenchClicks: clicks})
+    return run_command(argv, {View: view, Snapshot: snapshot, BenchClicks: clicks, BenchLatency: latency})
 
 
 if __name__ == "__main__":

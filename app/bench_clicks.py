@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from PySide6.QtCore import QEvent, QObject, QPoint, Qt, QTimer
+from PySide6.QtCore import QEvent, QObject, QPoint, Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QWidget
+from PySide6.QtWidgets import QWidget
 
+from app.bench_window import Lateness, live, percentile, ready_window, train, trained_steps, until
 from app.settings import Settings
-from app.state import Answer, AppState
+from app.state import Answer
 from app.window import Window
 from engine.api.client import EngineClient
-from engine.api.errors import CondenseError, QueryError
-
-TICK_MS = 10
-PATIENCE = 900.0  # seconds for fit and encoding before the clicks
+from engine.api.errors import QueryError
 
 
 def bench_clicks(
@@ -36,71 +33,21 @@ def bench_clicks(
     Raises:
         CondenseError: the capture cannot be opened, or has no photos.
     """
-    app = QApplication.instance() or QApplication([])
-    window = Window(client, settings, capture)
-    window.controller.auto = True
-    window.show()
-    try:
-        _until(app, window, lambda s: s.scene is not None, "opening")
-        if not window.controller.state.scene or not window.controller.state.scene.views:
-            raise QueryError("there are no photos to click", found=capture)
-        _until(app, window, _settled, "fit and encode")
-        _until(app, window, lambda _: _drawn(window), "drawing the scene")
+    with ready_window(client, settings, capture) as (app, window):
         window.controller.set_layer("frusta", visible=False)  # a click on a camera looks through it and asks nothing
         if training:
-            window.controller.training.start()
-            _until(app, window, lambda s: s.training is not None and s.training.step > 0, "the training's first step")
+            train(app, window)
         else:
             window.controller.fit(refit=True)
-            _until(app, window, lambda s: any(j.live for j in s.jobs), "the fit")
-        first = 0 if not training else _step(window)
+            until(app, window, lambda s: any(j.live for j in s.jobs), "the fit")
+        first = 0 if not training else trained_steps(window)
         found = _measure(app, window, clicks, seed, training)
-        return found | ({"steps": _step(window) - first} if training else {})
-    finally:
-        window.close()
-        app.processEvents()
-
-
-def _settled(state: AppState) -> bool:
-    return state.voxel_features is not None and not any(j.live for j in state.jobs)
-
-
-def _step(window: Window) -> int:
-    training = window.controller.state.training
-    return 0 if training is None else training.step
-
-
-def _drawn(window: Window) -> bool:
-    renderer = window.canvas.renderer
-    return renderer is not None and renderer.volume.ready and not renderer.busy
-
-
-def _until(app: Any, window: Window, ready: Callable[[AppState], bool], what: str) -> None:
-    end = time.monotonic() + PATIENCE
-    while not ready(window.controller.state):
-        app.processEvents()
-        banner = window.controller.state.banner
-        if banner is not None and banner.error:
-            raise CondenseError(banner.details)
-        if time.monotonic() > end:
-            raise QueryError(f"{what} took longer than {PATIENCE:.0f} s")
-        time.sleep(0.002)
+        return found | ({"steps": trained_steps(window) - first} if training else {})
 
 
 def _measure(app: Any, window: Window, clicks: int, seed: int, training: bool) -> dict[str, Any]:
     rng = np.random.default_rng(seed)
-    late: list[float] = []
-    last = [time.perf_counter()]
-
-    def tick() -> None:
-        now = time.perf_counter()
-        late.append((now - last[0]) * 1e3 - TICK_MS)
-        last[0] = now
-
-    timer = QTimer()
-    timer.setTimerType(Qt.TimerType.PreciseTimer)
-    timer.timeout.connect(tick)
-    timer.start(TICK_MS)
+    late = Lateness()
     painted = _Painted(window)
     waits: list[float] = []
     answered: list[float] = []
@@ -136,23 +83,20 @@ def _measure(app: Any, window: Window, clicks: int, seed: int, training: bool) -
         waits.append((time.perf_counter() - start) * 1e3)
         engine.append(answer.reply.milliseconds)
         during += any(j.live for j in window.controller.state.jobs)
-        pause = time.perf_counter() + float(rng.uniform(0.1, 0.4))
-        while time.perf_counter() < pause:
-            app.processEvents()
-            time.sleep(0.001)
-    timer.stop()
+        live(app, float(rng.uniform(0.1, 0.4)))
+    late.stop()
     if not waits:
         raise QueryError("no click was answered")
     return {
         "clicks": len(waits),
         "missed": missed,
         "during_work": during,
-        "p50_ms": round(float(np.percentile(waits, 50)), 1),
-        "p95_ms": round(float(np.percentile(waits, 95)), 1),
-        "answered_p95_ms": round(float(np.percentile(answered, 95)), 1),
-        "engine_p95_ms": round(float(np.percentile(engine, 95)), 1),
-        "gui_late_p99_ms": round(float(np.percentile(late, 99)), 1),
-        "gui_late_max_ms": round(float(np.max(late)), 1),
+        "p50_ms": percentile(waits, 50),
+        "p95_ms": percentile(waits, 95),
+        "answered_p95_ms": percentile(answered, 95),
+        "engine_p95_ms": percentile(engine, 95),
+        "gui_late_p99_ms": percentile(late.ms, 99),
+        "gui_late_max_ms": percentile(late.ms, 100),
     }
 
 
