@@ -1,0 +1,123 @@
+"""Undo and redo. Knows no Qt."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from types import MappingProxyType
+
+from app.edits import PLAIN, Edits, changed, edits_of
+from app.state import AppState, Store
+from engine.api.requests import PixelSource, PointSource
+
+MOST = 200
+TOGETHER_S = 0.8
+"""Changes of the same thing that follow each other so closely are one: a slider is dragged."""
+
+Pos = tuple[float, float, float]
+Match = Callable[[PixelSource | PointSource, Pos | None], None]
+
+
+class History:
+    """Remembers what was set before each change that the user made, and goes back to it.
+
+    Args:
+        store: the window's state.
+        match: asks where else something is.
+        unmatch: forgets what was clicked.
+        prompt: asks the prompts anew.
+        clock: seconds.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        match: Match,
+        unmatch: Callable[[], None],
+        prompt: Callable[[], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store, self._match, self._unmatch, self._prompt, self._clock = store, match, unmatch, prompt, clock
+        self._before: list[Edits] = []
+        self._after: list[Edits] = []
+        self._last: tuple[tuple[str, ...], float] = ((), 0.0)
+        self._going = False
+        store.listen(self._follow)
+
+    def undo(self) -> None:
+        """Back to what was before the last change."""
+        self._go(self._before, self._after)
+
+    def redo(self) -> None:
+        """Forward to what the last undo left."""
+        self._go(self._after, self._before)
+
+    def restore(self, wanted: Edits) -> None:
+        """Set everything as it is in ``wanted``, and ask what has to be asked for it. That is no change to undo."""
+        self._going = True
+        try:
+            self._restore(wanted)
+        finally:
+            self._going = False
+
+    def _restore(self, wanted: Edits) -> None:
+        now = edits_of(self._store.state)
+        self._store.update(
+            **{name: getattr(wanted, name) for name in PLAIN},
+            layers=MappingProxyType({**self._store.state.layers, **dict(wanted.layers)}),
+            colouring_chosen=True,
+        )
+        if wanted.match != now.match:
+            if wanted.match is None:
+                self._unmatch()
+            else:
+                self._match(wanted.match, wanted.match_pos_w)
+        if wanted.prompts != now.prompts:
+            self._prompt()
+
+    def _go(self, source: list[Edits], other: list[Edits]) -> None:
+        if not source:
+            return
+        other.append(edits_of(self._store.state))
+        self.restore(source.pop())
+        self._last = ((), 0.0)
+        self._tell()
+
+    def _follow(self, old: AppState, new: AppState) -> None:
+        if self._going:
+            return
+        if old.scene is not new.scene:
+            self._before.clear()
+            self._after.clear()
+            self._tell()
+            return
+        before, after = edits_of(old), edits_of(new)
+        what = changed(before, after)
+        if not new.colouring_chosen and "colouring" in what:  # a training shows its features by itself
+            what = tuple(name for name in what if name != "colouring")
+        if not what or new.scene is None:
+            return
+        now = self._clock()
+        dragged = what == self._last[0] and now - self._last[1] < TOGETHER_S and _by_slider(before, after, what)
+        if not dragged:
+            self._before.append(before)
+            del self._before[:-MOST]
+        self._last = (what, now)
+        self._after.clear()
+        self._tell()
+
+    def _tell(self) -> None:
+        self._store.update(undoable=len(self._before), redoable=len(self._after))
+
+
+def _by_slider(a: Edits, b: Edits, what: tuple[str, ...]) -> bool:
+    """Whether a change is one that sliders make."""
+    match what:
+        case ("threshold" | "keypoint_count",):
+            return True
+        case ("layers",):
+            return [(n, x.visible) for n, x in a.layers] == [(n, x.visible) for n, x in b.layers]
+        case ("prompts",):
+            return [(p.text, p.negative) for p in a.prompts] == [(p.text, p.negative) for p in b.prompts]
+        case _:
+            return False
