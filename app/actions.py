@@ -21,6 +21,8 @@ class Asks(Protocol):
 
     def open_capture(self) -> None: ...
     def open_file(self) -> None: ...
+    def open_session(self) -> None: ...
+    def save_session(self) -> None: ...
     def save_screenshot(self) -> None: ...
     def save_keypoints(self) -> None: ...
     def save_weights(self) -> None: ...
@@ -45,6 +47,7 @@ class Target(Protocol):
     def toggle_theme(self) -> None: ...
     def toggle_fullscreen(self) -> None: ...
     def toggle_panels(self) -> None: ...
+    def ask(self) -> None: ...
     def toggle_training(self) -> None: ...
     def start_training(self) -> None: ...
     def close(self) -> bool: ...
@@ -95,8 +98,19 @@ ACTIONS: tuple[Action, ...] = (
     Action("close_capture", "Close capture", "File", lambda t: t.controller.close_capture(), "Ctrl+W"),
     Action("screenshot", "Save picture…", "File", lambda t: t.dialogs.save_screenshot(), "Ctrl+S", "screenshot",
            "Save the 3D view as PNG", group=1),
-    Action("quit", "Quit", "File", lambda t: t.close(), "Ctrl+Q", group=2),
+    Action("open_session", "Open session…", "File", lambda t: t.dialogs.open_session(), "Ctrl+Alt+O", "",
+           "Reopen a capture with everything that was set on it", group=2),
+    Action("save_session", "Save session…", "File", lambda t: t.dialogs.save_session(), "Ctrl+Alt+S", "",
+           "Save which capture is open and everything that is set on it", group=2),
+    Action("quit", "Quit", "File", lambda t: t.close(), "Ctrl+Q", group=3),
 
+    Action("undo", "Undo", "Edit", lambda t: t.controller.history.undo(), "Ctrl+Z", "",
+           "Take back what was changed last: prompts, clicks, layers, sliders"),
+    Action("redo", "Redo", "Edit", lambda t: t.controller.history.redo(), "Ctrl+Shift+Z", "", "Change it again"),
+
+    Action("ask", "Ask in words", "View", lambda t: t.ask(), "Ctrl+F", "prompts",
+           "Type what you are looking for, and see where it is", toolbar=True),
+    Action("clear_prompts", "Clear prompts", "View", lambda t: t.controller.prompts.clear(), "Ctrl+Shift+F"),
     Action("home", "Home", "View", lambda t: t.go_to("home"), "H", "home", "See the whole scene", toolbar=True),
     Action("top", "From above", "View", lambda t: t.go_to("top"), "T", "top", "Look straight down", toolbar=True),
     Action("front", "From the front", "View", lambda t: t.go_to("front"), "F", "front", "Look level", toolbar=True),
@@ -130,6 +144,8 @@ ACTIONS: tuple[Action, ...] = (
     Action("heat", "Heat", "Layers", _layer("heat"), "4", "heat", "Similarity to what was clicked", True, group=2),
     Action("keypoints", "Keypoints", "Layers", _layer("keypoints"), "K", "keypoints",
            "The few points that stand for the scene: found again from many photos", True, group=2),
+    Action("prompts", "Prompts", "Layers", _layer("prompts"), "5", "prompts", "Where the things asked for are",
+           True, group=2),
     Action("matches", "Matches", "Layers", _layer("matches"), "L", "matches", "Lines from the source to its matches",
            True, group=2),
     Action("frusta", "Cameras", "Layers", _layer("frusta"), "C", "frusta", "Where photos were taken", True, group=3),

@@ -33,7 +33,7 @@ class Bridge(QObject):
         self._announced = False
         self._closed = False
         self._newest_match = 0
-        self._newest_hover = 0
+        self._newest_hover = self._forgotten_hover = 0
         self._since_open = 0
         self._again = QTimer(self)
         self._again.setSingleShot(True)
@@ -54,7 +54,8 @@ class Bridge(QObject):
             self._newest_match = request.id
         elif isinstance(request, OpenCapture):
             self._since_open = request.id
-            self._newest_match = self._newest_hover = 0
+            self._newest_match = 0
+            self._forgotten_hover = self._newest_hover
         self._engine.send(request)
 
     def forget_match(self) -> None:
@@ -62,7 +63,7 @@ class Bridge(QObject):
         self._newest_match = 0
 
     def forget_hover(self) -> None:
-        self._newest_hover = 0
+        self._forgotten_hover = self._newest_hover
 
     def close(self) -> None:
         """Stop the engine; nothing is handed over any more."""
@@ -104,7 +105,10 @@ class Bridge(QObject):
                 return
 
     def _is_stale(self, reply: Reply) -> bool:
+        if isinstance(reply, MatchReply) and reply.hover:
+            # the pointer has moved on, but if only the newest counted, a busy engine would never be heard
+            return not self._forgotten_hover < reply.id <= self._newest_hover
         if isinstance(reply, MatchReply):
-            return reply.id != (self._newest_hover if reply.hover else self._newest_match)
+            return reply.id != self._newest_match
         # ids grow, so a smaller one belongs to the capture that was open before; 0 is the engine itself
         return 0 < reply.id < self._since_open

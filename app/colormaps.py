@@ -43,6 +43,12 @@ def _part(name: str, low: float, high: float) -> UInt8:
     return out
 
 
+@cache
+def prompt_colours() -> tuple[str, ...]:
+    """``#rrggbb`` of the prompts: Okabe and Ito's, which the colour-blind tell apart too, without its two dark ones."""
+    return tuple(c.hex[:7] for c in Colormap("okabeito").iter_colors() if c.hex[:7] not in ("#000000", "#0072B2"))
+
+
 def heat_range(reply: MatchReply) -> tuple[float, float]:
     """Cosines that map to heat 0 and 1: the median of all, and the highest.
 

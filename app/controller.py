@@ -8,10 +8,12 @@ from typing import Any
 
 from app import colormaps
 from app.comparison import ComparisonDesk
+from app.history import History
 from app.job_desk import JobDesk
 from app.keypoints import KeypointsDesk
 from app.photo_loader import PHOTO_SIDE, PhotoLoader
 from app.ports import Outbox, View
+from app.prompts import PromptsDesk
 from app.resolve import resolve
 from app.state import Answer, AppState, Banner, Colouring, PanelMode, Query, Store, fresh, with_item
 from app.training import TrainingDesk
@@ -24,6 +26,7 @@ from engine.api.replies import (
     MatchReply,
     Notice,
     PhotoLoaded,
+    Region,
     Reply,
     ViewFeatures,
     VolumeUpdated,
@@ -45,6 +48,7 @@ class Controller:
         surface: finds the scene point of a photo's pixel on the canvas's copy of the volume, for the mark that shows
             before the engine has answered.
         later: calls something in so many milliseconds.
+        on_found: is told where the best place for a prompt is that was entered.
     """
 
     def __init__(
@@ -56,6 +60,7 @@ class Controller:
         surface: Callable[[int, float, float], Pos | None] | None = None,
         on_opened: Callable[[str], None] | None = None,
         later: Callable[[int, Callable[[], None]], None] | None = None,
+        on_found: Callable[[Region], None] | None = None,
     ) -> None:
         self.store = Store(state)
         self.auto = auto
@@ -72,7 +77,9 @@ class Controller:
         self.training = TrainingDesk(self.store, outbox.send, self.encode)
         self.keypoints = KeypointsDesk(self.store, outbox.send)
         self.comparison = ComparisonDesk(self.store, outbox.send)
+        self.prompts = PromptsDesk(self.store, outbox.send, later, on_found)
         self.store.listen(lambda _old, _new: self._refresh())
+        self.history = History(self.store, self._ask, self.clear_query, self.prompts.ask)
 
     @property
     def state(self) -> AppState:
@@ -237,7 +244,7 @@ class Controller:
 
     def receive(self, reply: Reply) -> None:
         """One reply of the engine, on the GUI thread."""
-        desks = (self.keypoints, self.comparison, self.training, self.jobs)
+        desks = (self.keypoints, self.comparison, self.prompts, self.training, self.jobs)
         if any(desk.receive(reply) for desk in desks):
             return
         match reply:
@@ -281,6 +288,7 @@ class Controller:
             banner = Banner(first + more, "\n".join(scene.warnings), error=False)
         colouring = self.state.colouring if self.state.colouring_chosen else "colour"
         self.store.update(**{**fresh(), "scene": scene, "banner": banner, "colouring": colouring})
+        self.prompts.opened()
         if self._on_opened is not None:
             self._on_opened(scene.path)
         if self.auto and scene.views:
@@ -302,7 +310,9 @@ class Controller:
         current = volume is not None and volume.version == reply.version
         answer = Answer(reply, colormaps.heat_range(reply), volume if current else None)
         if reply.hover:
-            if self.state.hover is not None and self.state.hover.id == reply.id:
+            now, before = self.state.hover, self.state.preview
+            # while the pointer moves on, an answer to where it just was is better than none
+            if now is not None and (before.reply.id if before is not None else 0) < reply.id <= now.id:
                 self.store.update(preview=answer)
         elif self.state.query is not None and self.state.query.id == reply.id:
             self.store.update(pinned=answer)

@@ -9,9 +9,12 @@ from PySide6.QtWidgets import QApplication, QFileDialog, QWidget
 from app.camera_text import camera_text, read_camera
 from app.canvas.scene_canvas import SceneCanvas
 from app.controller import Controller
+from app.session_file import SUFFIX
+from app.sessions import Sessions
 from engine.api.errors import QueryError
 
 GEOMETRY = "Captures and geometry (*.json *.ply *.obj *.glb *.gltf *.npy *.log);;All files (*)"
+SESSIONS = f"Sessions (*{SUFFIX});;All files (*)"
 KEYPOINTS = "NPZ: everything (*.npz);;PLY: points (*.ply);;COLMAP: points3D (*.txt)"
 
 
@@ -22,10 +25,12 @@ class Dialogs:
         parent: the window.
         controller: does what was asked for.
         canvas: whose picture and camera are meant.
+        sessions: of the window.
     """
 
-    def __init__(self, parent: QWidget, controller: Controller, canvas: SceneCanvas) -> None:
+    def __init__(self, parent: QWidget, controller: Controller, canvas: SceneCanvas, sessions: Sessions) -> None:
         self._parent, self._controller, self._canvas = parent, controller, canvas
+        self._sessions = sessions
 
     def open_capture(self) -> None:
         path = QFileDialog.getExistingDirectory(self._parent, "Open capture")
@@ -36,6 +41,18 @@ class Dialogs:
         path, _ = QFileDialog.getOpenFileName(self._parent, "Open file", "", GEOMETRY)
         if path:
             self._controller.open(path)
+
+    def open_session(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self._parent, "Open session", "", SESSIONS)
+        if path:
+            self._sessions.open(Path(path))
+
+    def save_session(self) -> None:
+        scene = self._controller.state.scene
+        name = f"{scene.name if scene else 'scene'}{SUFFIX}"
+        path, _ = QFileDialog.getSaveFileName(self._parent, "Save session", name, SESSIONS)
+        if path:
+            self._sessions.save(Path(path).with_suffix(SUFFIX))
 
     def save_screenshot(self) -> None:
         scene = self._controller.state.scene

@@ -10,9 +10,17 @@ DOWN, ACROSS = Qt.Orientation.Vertical, Qt.Orientation.Horizontal
 
 
 def build_docks(
-    window: QMainWindow, *, layers: QWidget, jobs: QWidget, training: QWidget, images: QWidget, matches: QWidget
+    window: QMainWindow,
+    *,
+    layers: QWidget,
+    jobs: QWidget,
+    training: QWidget,
+    images: QWidget,
+    matches: QWidget,
+    found: QWidget,
 ) -> dict[str, QDockWidget]:
-    """Dock the panels as they lie before the user moves them; training shares its place with jobs."""
+    """Dock the panels as they lie before the user moves them; training shares its place with jobs, found with
+    matches."""
     window.setTabPosition(Qt.DockWidgetArea.AllDockWidgetAreas, QTabWidget.TabPosition.North)
     docks = {
         "layers": _dock(window, "layers", "Layers", _scrolled(layers), LEFT),
@@ -20,13 +28,20 @@ def build_docks(
         "training": _dock(window, "training", "Training", training, LEFT),
         "images": _dock(window, "images", "Photos", images, RIGHT),
         "matches": _dock(window, "matches", "Matches", matches, RIGHT),
+        "found": _dock(window, "found", "Found", found, RIGHT),
     }
     window.tabifyDockWidget(docks["jobs"], docks["training"])
     docks["jobs"].raise_()
+    window.tabifyDockWidget(docks["matches"], docks["found"])
+    docks["matches"].raise_()
+    return docks
+
+
+def spread(window: QMainWindow, docks: dict[str, QDockWidget]) -> None:
+    """Give the docks their first sizes. Qt shares a window out as it is, so it must have its size and be shown."""
     window.resizeDocks([docks["layers"], docks["images"]], [290, 400], ACROSS)
     window.resizeDocks([docks["images"], docks["matches"]], [600, 240], DOWN)
     window.resizeDocks([docks["layers"], docks["jobs"]], [430, 330], DOWN)
-    return docks
 
 
 def in_front(dock: QDockWidget) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from app.state import AppState, Store, with_job
 from engine.api.replies import Failed, JobCancelled, Reply
-from engine.api.requests import CompareViews, FindKeypoints, Request
+from engine.api.requests import CompareViews, FindKeypoints, NameScene, Request
 
 Of = tuple[str, int]
 """Encoder and volume whose features something was computed from."""
@@ -24,7 +24,7 @@ class Kind:
         hide: so that it no longer is, after a failure: to be shown again is to be asked for again.
     """
 
-    request: type[FindKeypoints] | type[CompareViews]
+    request: type[FindKeypoints] | type[CompareViews] | type[NameScene]
     field: str
     shows: Callable[[AppState], bool]
     hide: Callable[[Store], None]

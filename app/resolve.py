@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+from app.resolve_prompts import prompts_over, prompts_view
 from app.state import COMPARING, Answer, AppState, Colouring, Layer, Query
 from app.training_state import BUILT_IN, TRAINED, encoder_title
 from app.view_state import (
@@ -48,7 +49,7 @@ def resolve(state: AppState) -> ViewState:
     colouring = state.colouring if state.colouring == "colour" or features is not None else "colour"
     single = next((c for c in cells if c.info.index == state.selected), None) if state.single else None
     bounds = None if answer is None else answer.bounds
-    keypoints = _keypoints(state)
+    keypoints, prompts = _keypoints(state), prompts_over(state)
     return ViewState(
         title=_title(state),
         empty=state.scene is None and state.opening is None,
@@ -56,6 +57,7 @@ def resolve(state: AppState) -> ViewState:
             scene=state.scene,
             volume=VolumeView(state.volume, colouring, features, state.layers["volume"], state.cutaway),
             heat=HeatView(heat, state.layers["heat"], state.threshold),
+            prompts=prompts,
             keypoints=keypoints,
             points=_points_layer(state),
             frusta=FrustaView(state.layers["frusta"], state.selected, _mutual(answer), state.through),
@@ -67,15 +69,17 @@ def resolve(state: AppState) -> ViewState:
             fly=state.fly,
             theme=state.theme,
         ),
-        images=ImagesView(_sorted(cells, state), state.panel_mode, state.sort, state.threshold, bounds),
+        images=ImagesView(_sorted(cells, state), state.panel_mode, state.sort, state.threshold, bounds, prompts),
         single=SingleView(
             single,
             None if state.selected is None else state.photos.get(state.selected),
             state.panel_mode,
             state.threshold,
             keypoints,
+            prompts,
         ),
         matches=_table(state, answer),
+        prompts=prompts_view(state),
         layers=LayersView(
             state.layers,
             _usable(state, heat),
@@ -238,6 +242,8 @@ def _usable(state: AppState, heat: Answer | None) -> frozenset[str]:
         out.add("volume")
     if heat is not None:
         out.add("heat")
+    if state.prompted is not None:
+        out.add("prompts")
     if state.voxel_features is not None:
         out.add("keypoints")
     if state.through is not None:
@@ -324,19 +330,35 @@ def _actions(state: AppState, colouring: Colouring) -> ActionsView:
         "fullscreen",
         "panels",
         "training",
+        "open_session",
     }
     enabled |= _training_actions(state)
+    enabled |= {name for name, count in (("undo", state.undoable), ("redo", state.redoable)) if count}
     checked: set[str] = set()
     if state.scene is not None:
-        enabled |= {"home", "top", "front", "side", "fly", "cutaway", "screenshot", "points", "grid", "close_capture"}
-        enabled |= {"copy_camera", "paste_camera"}
+        enabled |= {
+            "home",
+            "top",
+            "front",
+            "side",
+            "fly",
+            "cutaway",
+            "screenshot",
+            "points",
+            "grid",
+            "close_capture",
+            "ask",
+        }
+        enabled |= {"copy_camera", "paste_camera", "save_session"}
         if state.scene.views:
             enabled |= {"next_view", "previous_view", "single", "look_through", "frusta", "matches", "fit", "encode"}
             enabled |= {"refit", "mode_photo", "mode_features", "mode_heat", "sort"}
     if state.volume is not None:
-        enabled |= {"volume", "colour", "heat"}
+        enabled |= {"volume", "colour", "heat", "prompts"}
         if state.voxel_features is not None:
             enabled |= {"features", "spread", "keypoints", "mode_scene", "mode_agreement"}
+    if state.prompts or state.draft:
+        enabled.add("clear_prompts")
     if state.keypoints is not None:
         enabled.add("save_keypoints")
     if state.query or state.pinned or state.through is not None or state.single or state.banner:

@@ -10,7 +10,7 @@ from PySide6.QtCore import QByteArray, QSettings
 from app.state import ThemeName
 
 KEPT_RECENT = 8
-LAYOUT_VERSION = 2  # raise it when docks change, so that an old layout is not forced on new ones
+LAYOUT_VERSION = 3  # raise it when docks change, so that an old layout is not forced on new ones
 
 
 class Settings:

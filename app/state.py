@@ -7,11 +7,13 @@ from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import Any, Literal
 
+from app.prompt_state import Prompt, PromptAnswer
 from app.training_state import Training
 from engine.api.replies import (
     MatchReply,
     PhotoLoaded,
     SceneKeypoints,
+    SceneNamed,
     TrainedWeights,
     ViewCompared,
     ViewFeatures,
@@ -29,7 +31,7 @@ ThemeName = Literal["dark", "light"]
 KeypointColouring = Literal["score", "features"]
 JobStatus = Literal["waiting", "running", "finished", "cancelled", "failed"]
 KEPT_JOBS = 12
-LAYERS = ("volume", "heat", "keypoints", "points", "frusta", "photo", "matches", "grid")
+LAYERS = ("volume", "heat", "prompts", "keypoints", "points", "frusta", "photo", "matches", "grid")
 HIDDEN = ("keypoints", "points")
 """Until asked for."""
 
@@ -130,6 +132,8 @@ class AppState:
     train_afresh: bool = True
     banner: Banner | None = None
     notice: str = ""
+    undoable: int = 0  # changes that can be taken back
+    redoable: int = 0
 
     layers: Mapping[str, Layer] = field(
         default_factory=lambda: MappingProxyType(
@@ -142,6 +146,14 @@ class AppState:
     keypoints_of: tuple[str, int] | None = None  # encoder and volume of the last request for them
     keypoint_count: int = 1024
     keypoint_colouring: KeypointColouring = "score"
+    prompts: tuple[Prompt, ...] = ()
+    draft: str = ""  # what is being typed
+    prompt_history: tuple[str, ...] = ()
+    prompt_query: int = 0  # id of the last request
+    prompted: PromptAnswer | None = None
+    naming: bool = False  # whether it is wanted: from the first prompt on, unless it failed or was cancelled
+    named: SceneNamed | None = None
+    named_of: tuple[str, int] | None = None  # encoder and volume of the last request for it
     colouring: Colouring = "colour"
     colouring_chosen: bool = False  # by the user, rather than by a training
     threshold: float = 0.4
@@ -222,5 +234,5 @@ def fresh() -> dict[str, Any]:
     blank = AppState()
     kept = {"device", "encoders", "encoder", "layers", "colouring", "colouring_chosen", "threshold", "cutaway", "fly"}
     kept |= {"train_steps", "train_afresh", "keypoint_count", "keypoint_colouring"}
-    kept |= {"panel_mode", "sort", "theme", "recent"}
+    kept |= {"panel_mode", "sort", "theme", "recent", "prompts", "prompt_history"}
     return {f.name: getattr(blank, f.name) for f in fields(blank) if f.name not in kept}

@@ -146,6 +146,13 @@ QToolTip {{ background: {t.raised}; color: {t.text}; border: 1px solid {t.line};
 QFrame#banner {{ background: {t.note_ground}; border-bottom: 1px solid {t.line}; }}
 QFrame#banner[error="true"] {{ background: {t.bad_ground}; border-bottom: 1px solid {t.bad}; }}
 QFrame#sheet {{ background: {t.raised}; border: 1px solid {t.line}; border-radius: 10px; }}
+QFrame#chip {{ background: {t.raised}; border: 1px solid {t.line}; border-radius: 11px; }}
+QLineEdit {{ background: {t.field}; color: {t.text}; border: 1px solid {t.line}; border-radius: {RADIUS}px;
+    padding: 5px 9px; selection-background-color: {t.accent}; selection-color: {t.on_accent}; }}
+QLineEdit:focus {{ border-color: {t.accent}; }}
+QListWidget {{ background: {t.panel}; color: {t.text}; border: none; outline: none; }}
+QListWidget::item {{ padding: 4px 8px; }}
+QListWidget::item:hover, QListWidget::item:selected {{ background: {t.raised}; color: {t.text}; }}
 QFrame#rule {{ background: {t.line}; max-height: 1px; min-height: 1px; border: none; }}
 QLabel#key {{ background: {t.field}; color: {t.text}; border: 1px solid {t.line}; border-radius: 4px;
     padding: 1px 6px; }}

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from app.prompt_state import Prompt, PromptAnswer
 from app.state import Answer, Banner, Colouring, Job, KeypointColouring, Layer, PanelMode, Sort, ThemeName
 from app.training_state import Training
 from engine.api.camera import Camera
-from engine.api.replies import PhotoLoaded, SceneKeypoints, ViewCompared, ViewFeatures, ViewMatch, VoxelFeatures
+from engine.api.replies import PhotoLoaded, Region, SceneKeypoints, ViewCompared, ViewFeatures, ViewMatch, VoxelFeatures
 from engine.api.scene import SceneInfo, ViewInfo, Volume
 
 Pos = tuple[float, float, float]
@@ -36,6 +37,43 @@ class HeatView:
     answer: Answer | None
     layer: Layer
     threshold: float
+
+
+@dataclass(frozen=True)
+class PromptsOver:
+    """Prompts over scene and photos; None when there is nothing to show for the present voxels.
+
+    Attributes:
+        answer: what they found.
+        colours: of those that show, places in ``app.colormaps.prompt_colours``.
+        thresholds: their texts, and from which relevancy on they show.
+    """
+
+    answer: PromptAnswer | None
+    colours: tuple[int, ...]
+    thresholds: tuple[tuple[str, float], ...]
+    layer: Layer
+
+
+@dataclass(frozen=True)
+class PromptRow:
+    """One prompt in the panel; ``best`` relevancy, None while unknown."""
+
+    prompt: Prompt
+    message: str
+    best: float | None
+    regions: tuple[Region, ...]
+
+
+@dataclass(frozen=True)
+class PromptsView:
+    """The prompt bar and its panel. ``hint``: what stands in the way, or what the words stand on."""
+
+    rows: tuple[PromptRow, ...]
+    hint: str
+    vocabulary: tuple[str, ...]
+    history: tuple[str, ...]
+    usable: bool
 
 
 @dataclass(frozen=True)
@@ -93,6 +131,7 @@ class CanvasView:
     scene: SceneInfo | None
     volume: VolumeView
     heat: HeatView
+    prompts: PromptsOver
     keypoints: KeypointsView
     points: Layer
     frusta: FrustaView
@@ -126,6 +165,7 @@ class ImagesView:
     sort: Sort
     threshold: float
     bounds: tuple[float, float] | None
+    prompts: PromptsOver
 
 
 @dataclass(frozen=True)
@@ -137,6 +177,7 @@ class SingleView:
     mode: PanelMode
     threshold: float
     keypoints: KeypointsView
+    prompts: PromptsOver
 
 
 @dataclass(frozen=True)
@@ -221,6 +262,7 @@ class ViewState:
     images: ImagesView
     single: SingleView
     matches: MatchTable
+    prompts: PromptsView
     layers: LayersView
     jobs: tuple[Job, ...]
     training: TrainingView

@@ -24,10 +24,12 @@ from app.canvas.home import NamedView
 from app.canvas.scene_canvas import SceneCanvas
 from app.controller import Controller
 from app.dialogs import Dialogs
-from app.docks import bring_to_front, build_docks, grow, in_front
+from app.docks import bring_to_front, build_docks, grow, in_front, spread
 from app.menus import EncoderMenu, RecentMenu, build_bars
+from app.panels.ask import AskBar
 from app.panels.banner import BannerBar
 from app.panels.empty import EmptyPage
+from app.panels.found import FoundPanel
 from app.panels.images import ImagesPanel
 from app.panels.jobs import JobsPanel
 from app.panels.layers import LayersPanel
@@ -36,11 +38,14 @@ from app.panels.palette import CommandPalette
 from app.panels.shortcuts import ShortcutSheet
 from app.panels.status import StatusLabels
 from app.panels.training import TrainingPanel
+from app.session_file import SUFFIX
+from app.sessions import Sessions
 from app.settings import LAYOUT_VERSION, Settings
 from app.state import AppState, Colouring, PanelMode
 from app.throttle import Throttle
 from app.view_state import ActionsView, ViewState
 from engine.api.client import EngineClient
+from engine.api.replies import Region
 
 Pos = tuple[float, float, float]
 TRAINING_HEIGHT = 540  # of its dock, so that pictures and curves are seen at once
@@ -64,7 +69,7 @@ class Window(QMainWindow):
         super().__init__()
         self._settings = settings
         self._path = path
-        self._started = self._grown = False
+        self._started = self._grown = self._shown = False
         self.bridge = Bridge(engine, self)
         self.canvas = SceneCanvas(self)
         # the canvas is shown while the capture opens, so that its shaders are compiled meanwhile
@@ -76,8 +81,16 @@ class Window(QMainWindow):
             surface=self.canvas.surface_at,
             on_opened=self._remember,
             later=QTimer.singleShot,
+            on_found=self._show_region,
         )
-        self.dialogs = Dialogs(self, self.controller, self.canvas)
+        self.sessions = Sessions(
+            self.controller,
+            lambda: self.canvas.navigator.orbit,
+            self.canvas.look_from,
+            lambda: self.saveState(LAYOUT_VERSION).toBase64().toStdString(),
+            self._arrange,
+        )
+        self.dialogs = Dialogs(self, self.controller, self.canvas, self.sessions)
         self.bridge.received.connect(self.controller.receive)
         self._hover = Throttle(parent=self)
         self._build()
@@ -96,6 +109,7 @@ class Window(QMainWindow):
     def _build(self) -> None:
         self.banner = BannerBar()
         self.empty = EmptyPage()
+        self.ask_bar = AskBar()
         self.stack = QStackedWidget()
         self.stack.addWidget(self.empty)
         self.stack.addWidget(self.canvas.widget)
@@ -105,15 +119,23 @@ class Window(QMainWindow):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
         column.addWidget(self.banner)
+        column.addWidget(self.ask_bar)
         column.addWidget(self.stack, 1)
         self.setCentralWidget(page)
         self.layers = LayersPanel()
         self.jobs = JobsPanel()
         self.images = ImagesPanel()
         self.matches = MatchesPanel()
+        self.found = FoundPanel()
         self.training = TrainingPanel()
         self.docks = build_docks(
-            self, layers=self.layers, jobs=self.jobs, training=self.training, images=self.images, matches=self.matches
+            self,
+            layers=self.layers,
+            jobs=self.jobs,
+            training=self.training,
+            images=self.images,
+            matches=self.matches,
+            found=self.found,
         )
         self.status = StatusLabels(self.statusBar())
 
@@ -149,6 +171,12 @@ class Window(QMainWindow):
         self.training.afresh_chosen.connect(c.training.choose_afresh)
         self.matches.view_chosen.connect(c.select)
         self.matches.view_opened.connect(c.look_through)
+        self.ask_bar.begun.connect(c.prompts.ready)
+        self.ask_bar.typed.connect(c.prompts.type)
+        self.ask_bar.entered.connect(c.prompts.enter)
+        self.ask_bar.removed.connect(c.prompts.remove)
+        self.ask_bar.threshold_moved.connect(c.prompts.set_threshold)
+        self.found.region_chosen.connect(self._show_region)
         self.banner.dismissed.connect(lambda: c.set(banner=None))
         self.empty.open_asked.connect(self.dialogs.open_capture)
         self.empty.demo_asked.connect(self.open_demo)
@@ -175,6 +203,9 @@ class Window(QMainWindow):
             self.restoreGeometry(saved[0])
             self.restoreState(saved[1], LAYOUT_VERSION)
 
+    def _arrange(self, layout: str) -> None:
+        self.restoreState(QByteArray.fromBase64(layout.encode()), LAYOUT_VERSION)
+
     # --- what is shown
 
     def show_part(self, name: str, part: Any, whole: ViewState) -> None:
@@ -192,6 +223,9 @@ class Window(QMainWindow):
                 self.images.show_single(part)
             case "matches":
                 self.matches.show_table(part)
+            case "prompts":
+                self.ask_bar.show_prompts(part)
+                self.found.show_prompts(part)
             case "layers":
                 self.layers.show_layers(part)
             case "jobs":
@@ -257,6 +291,16 @@ class Window(QMainWindow):
         show = not any(d.isVisible() for d in self.docks.values())
         for dock in self.docks.values():
             dock.setVisible(show)
+
+    def ask(self) -> None:
+        """Put the cursor into the prompt bar."""
+        self.ask_bar.focus()
+
+    def _show_region(self, region: Region) -> None:
+        if self.controller.state.through is not None:
+            self.controller.leave_view()
+        self.canvas.frame(region, self.controller.prompts.eye(region))
+        bring_to_front(self.docks["found"])
 
     def toggle_training(self) -> None:
         dock = self.docks["training"]
@@ -326,6 +370,9 @@ class Window(QMainWindow):
 
     def showEvent(self, event: Any) -> None:
         super().showEvent(event)
+        if not self._shown and self._settings.layout() is None:
+            QTimer.singleShot(0, lambda: spread(self, self.docks))
+        self._shown = True
         # the empty page paints without the canvas; either way the engine waits until the window has painted
         if self._path is None:
             QTimer.singleShot(0, self._start_engine)
@@ -335,8 +382,15 @@ class Window(QMainWindow):
             return
         self._started = True
         if self._path is not None:
-            self.controller.open(self._path)
+            self._open(self._path)
         self.bridge.start()  # with the request there already, it comes before the libraries
+
+    def _open(self, path: str) -> None:
+        """A capture, or a session."""
+        if path.endswith(SUFFIX):
+            self.sessions.open(Path(path))
+        else:
+            self.controller.open(path)
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         if any(url.isLocalFile() for url in event.mimeData().urls()):
@@ -346,7 +400,7 @@ class Window(QMainWindow):
         path = next((url.toLocalFile() for url in event.mimeData().urls() if url.isLocalFile()), None)
         if path:
             event.acceptProposedAction()
-            self.controller.open(path)
+            self._open(path)
 
     def closeEvent(self, event: QCloseEvent) -> None:
         self._settings.save_layout(QByteArray(self.saveGeometry()), QByteArray(self.saveState(LAYOUT_VERSION)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,6 +17,7 @@ from engine.api.camera import Camera, look_at
 Float64 = NDArray[np.float64]
 Mode = Literal["orbit", "fly"]
 FLIGHT_S = 0.45
+FRAME = 1.8  # times as far as a box just fills the picture
 PITCH_LIMIT = np.deg2rad(89.9)
 
 
@@ -91,6 +93,27 @@ class Navigator:
         eye = np.array(o.target_w) + o.distance * direction(self._axes, o.yaw, o.pitch)
         distance = float(np.clip(np.linalg.norm(eye - pos_w) * 0.7, 0.02 * self.extent, o.distance))
         self.orbit = Orbit((float(pos_w[0]), float(pos_w[1]), float(pos_w[2])), o.yaw, o.pitch, distance)
+
+    def see(self, target_w: Float64, eye_w: Float64, now: float) -> None:
+        """Look at a point from another."""
+        self._begin(now)
+        self._through = None
+        back = eye_w - target_w
+        distance = max(float(np.linalg.norm(back)), 1e-3 * self.extent)
+        level = self._axes @ (back / distance)
+        pitch = float(np.clip(np.arcsin(np.clip(level[2], -1, 1)), -PITCH_LIMIT, PITCH_LIMIT))
+        target = (float(target_w[0]), float(target_w[1]), float(target_w[2]))
+        self.orbit = Orbit(target, float(np.arctan2(level[1], level[0])), pitch, distance)
+
+    def frame(self, lo_w: Float64, hi_w: Float64, now: float) -> None:
+        """See a box whole, with room about it, keeping the direction."""
+        self._begin(now)
+        if self._through is not None:
+            self._adopt(self._through)
+        centre, radius = (lo_w + hi_w) / 2, float(np.linalg.norm(hi_w - lo_w)) / 2
+        near = max(FRAME * radius / math.tan(math.radians(FOV_Y) / 2), 0.08 * self.extent)
+        target = (float(centre[0]), float(centre[1]), float(centre[2]))
+        self.orbit = Orbit(target, self.orbit.yaw, self.orbit.pitch, min(near, self.extent))
 
     def rotate(self, dx: float, dy: float, now: float) -> None:
         """Drag by (dx, dy) pixels: round the target, or in fly mode round the eye."""

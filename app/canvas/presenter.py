@@ -6,13 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app import colormaps
-from app.canvas.look import LOOKS
+from app.canvas.look import LOOKS, rgb
 from app.canvas.renderer import Renderer
 from app.canvas.scene_setup import show_points, show_scene
 from app.canvas.visuals.markers import Mark
+from app.canvas.visuals.prompts import IN_GROUP
 from app.glyphs import glyphs, shown
+from app.prompt_state import SOFTNESS
 from app.state import Answer
-from app.view_state import CanvasView, MatchesView, VolumeView
+from app.view_state import CanvasView, MatchesView, PromptsOver, VolumeView
 from engine.api.camera import Camera
 
 UInt8 = NDArray[np.uint8]
@@ -51,6 +53,8 @@ class Presenter:
             show_points(r, new.scene, new.volume.volume)
             self._points_due = False
         self._heat(old, new)
+        if old is None or old.prompts != new.prompts or old.volume.layer != new.volume.layer:
+            self._prompts(None if old is None else old.prompts, new)
         self._layers(old, new)
         if rescened or themed or old is None or old.frusta != new.frusta:
             self._frusta(new)
@@ -90,6 +94,24 @@ class Presenter:
     def _load_heat(self, answer: Answer) -> None:
         if answer.volume is not None and answer.reply.voxel_heat is not None:
             self._r.heat.set(answer.volume, colormaps.to_heat(answer.reply.voxel_heat, answer.bounds))
+
+    def _prompts(self, was: PromptsOver | None, new: CanvasView) -> None:
+        over = new.prompts
+        few, many = self._r.prompts
+        use, rest = (few, many) if len(over.colours) <= IN_GROUP else (many, few)
+        asked = tuple(text for text, _ in over.thresholds)
+        if over.answer is None:
+            few.clear()
+            many.clear()
+        elif was is None or was.answer is not over.answer or asked != tuple(text for text, _ in was.thresholds):
+            rest.clear()
+            use.set(over.answer.volume, [over.answer.by_text[text].relevancy for text in asked])
+        table = [rgb(colour) for colour in colormaps.prompt_colours()]
+        shown = over.layer.opacity
+        use.set_style(
+            [table[n] for n in over.colours], [from_ for _, from_ in over.thresholds],
+            opacity=0.9 * shown * new.volume.layer.opacity, softness=SOFTNESS, dim=min(1.0, shown * 1.2),
+        )  # fmt: skip
 
     def _layers(self, old: CanvasView | None, new: CanvasView) -> None:
         r, v = self._r, new.volume

@@ -18,8 +18,10 @@ from app.canvas.visuals.frusta import FrustaVisual
 from app.canvas.visuals.grid import AXES_PX, Axes, FloorGrid
 from app.canvas.visuals.heat import HeatOverlay
 from app.canvas.visuals.markers import MarkersVisual
+from app.canvas.visuals.overlay import Overlay
 from app.canvas.visuals.photo import PhotoVisual
 from app.canvas.visuals.points import PointsVisual
+from app.canvas.visuals.prompts import GROUPS, PromptOverlay
 from app.canvas.visuals.segments import SegmentsVisual
 from app.canvas.visuals.volume import VolumeVisual
 from engine.api.camera import Camera
@@ -54,6 +56,7 @@ class Renderer:
         # programs by (heat, exact), for software GL runs what a uniform switches off
         self._composites = {(h, e): _composite(h, e) for h in (False, True) for e in (False, True)}
         self.heat = HeatOverlay()
+        self.prompts = [PromptOverlay(n) for n in range(1, len(GROUPS) + 1)]  # the first is enough for few prompts
         self._moving = gl.Target(smooth=True, internal="rgba32f")
         self._stills = (gl.Target(internal="rgba32f"), gl.Target(internal="rgba32f"))
         self._work = self._stills[0]  # the still picture that is being drawn
@@ -71,7 +74,8 @@ class Renderer:
             self.volume.warm(camera)
             for program in self._composites.values():
                 program.draw("triangle_strip")
-        self.heat.draw(self._stills[0].sized(1, 1), camera, (1, 1))
+        for overlay in self._overlaid:
+            overlay.draw(self._stills[0].sized(1, 1), camera, (1, 1))
         gl.finish()
 
     def set_look(self, look: Look) -> None:
@@ -106,20 +110,25 @@ class Renderer:
     @property
     def busy(self) -> bool:
         """Whether uploads are waiting."""
-        return self.volume.busy or self.heat.busy
+        return self.volume.busy or any(overlay.busy for overlay in self._overlaid)
+
+    @property
+    def _overlaid(self) -> tuple[Overlay, ...]:
+        """What can lie over the volume; the first that has something to show does."""
+        return (self.heat, *self.prompts)
 
     @property
     def _shows_volume(self) -> bool:
         return self.volume.ready and self.opacity["volume"] > 0
 
     def upload(self, budget_s: float) -> bool:
-        """Upload what is queued for at most about ``budget_s``, heat first; whether to draw a frame at once."""
+        """Upload what is queued for at most about ``budget_s``, overlays first; whether to draw a frame at once."""
         end = time.perf_counter() + budget_s
-        before, heat = self.volume.revision, self.heat.revision
-        while time.perf_counter() < end and (self.heat.advance() or self.volume.advance()):
+        before, over = self.volume.revision, [overlay.revision for overlay in self._overlaid]
+        while time.perf_counter() < end and (self._advance_overlays() or self.volume.advance()):
             gl.gloo.flush()
         if self.volume.revision == before:
-            return self.heat.revision != heat
+            return [overlay.revision for overlay in self._overlaid] != over
         self.touch(quiet=not self.volume.urgent)
         return self._key is None
 
@@ -151,7 +160,7 @@ class Renderer:
 
     def draw_best(self, camera: Camera, viewport: Viewport) -> None:
         """Draw at full size at once, however long it takes."""
-        while self.heat.advance() or self.volume.advance(wait=True):
+        while self._advance_overlays() or self.volume.advance(wait=True):
             pass
         if self._shows_volume:
             with self._work.sized(viewport.width, viewport.height).buffer:
@@ -159,6 +168,9 @@ class Renderer:
                 self.volume.draw(camera, STILL_STEP)
             self._shown = self._work
         self._compose(camera, viewport, HEAT_AT_BEST)
+
+    def _advance_overlays(self) -> bool:
+        return any(overlay.advance() for overlay in self._overlaid)
 
     def _march(self, camera: Camera, viewport: Viewport) -> None:
         key = _key(camera, viewport)
@@ -192,13 +204,13 @@ class Renderer:
 
     def _compose(self, camera: Camera, viewport: Viewport, heat_scale: float = HEAT_SCALE) -> None:
         shown = self._shown if self._shows_volume else None
-        heated = shown is not None and self.heat.on
+        over = None if shown is None else next((overlay for overlay in self._overlaid if overlay.on), None)
         size = (viewport.width, viewport.height)
-        c = self._composites[heated, shown is not None and shown.size == size]
-        if shown is not None and heated:
+        c = self._composites[over is not None, shown is not None and shown.size == size]
+        if shown is not None and over is not None:
             w, h = (max(1, round(n * heat_scale)) for n in size)
-            c["u_hot"] = self.heat.draw(shown, camera, (w, h))
-            c["u_dim"] = self.heat.dim
+            c["u_hot"] = over.draw(shown, camera, (w, h))
+            c["u_dim"] = over.dim
         gl.gloo.set_viewport(0, 0, *size)
         gl.gloo.set_depth_mask(True)
         gl.gloo.clear(color=(0, 0, 0, 1), depth=1.0)

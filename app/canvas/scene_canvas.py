@@ -14,7 +14,7 @@ from PySide6.QtWidgets import QToolTip, QWidget
 
 from app.canvas import gl, under
 from app.canvas.camera_sync import Viewport
-from app.canvas.home import NamedView, named_view
+from app.canvas.home import NamedView, Orbit, named_view
 from app.canvas.look import LOOKS
 from app.canvas.navigator import Navigator
 from app.canvas.pointer import Pointer
@@ -27,6 +27,7 @@ from app.glyphs import card
 from app.state import Answer
 from app.view_state import CanvasView, VolumeView
 from engine.api.camera import Camera
+from engine.api.replies import Region
 
 STILL_AFTER_S = 0.16
 FRAME_MS = 16
@@ -43,7 +44,6 @@ class SceneCanvas(QObject):
 
     point_clicked = Signal(tuple)  # pos_w
     pixel_clicked = Signal(int, float, float)  # view, full-size undistorted pixels
-    nothing_clicked = Signal()
     view_clicked = Signal(int)
     point_hovered = Signal(tuple, bool)  # pos_w, shift held
     pixel_hovered = Signal(int, float, float, bool)
@@ -83,6 +83,11 @@ class SceneCanvas(QObject):
         p.key_held.connect(self._key)
 
     # --- what is shown
+
+    @property
+    def shown(self) -> CanvasView | None:
+        """What the last frame drew."""
+        return None if self._pending is not None else self._view
 
     def show_view(self, view: CanvasView) -> None:
         """Take the next view state; it is drawn with the next frame."""
@@ -132,12 +137,26 @@ class SceneCanvas(QObject):
         if was_through:
             self.left_view.emit()
 
+    def look_from(self, orbit: Orbit) -> None:
+        """Look from an orbit, at once."""
+        self.navigator.goto(orbit, time.perf_counter(), fly=False)
+        self._draw_soon()
+
     def fly_to_point(self, pos_w: Pos) -> None:
         """Centre on a point of the scene."""
         was_through = self.navigator.through is not None
         self.navigator.centre_on(np.array(pos_w), time.perf_counter())
         if was_through:
             self.left_view.emit()
+        self._draw_soon()
+
+    def frame(self, region: Region, eye_w: Pos | None) -> None:
+        """See a part of the scene from where it is known to be in sight, or else from where it fills the picture."""
+        now = time.perf_counter()
+        if eye_w is None:
+            self.navigator.frame(np.array(region.lo_w), np.array(region.hi_w), now)
+        else:
+            self.navigator.see(np.array(region.centre_w), np.array(eye_w), now)
         self._draw_soon()
 
     def stand_at(self, camera: Camera) -> None:
@@ -328,9 +347,7 @@ class SceneCanvas(QObject):
             self.view_clicked.emit(view)
             return
         hit = self.pick(x, y)
-        if hit is None:
-            self.nothing_clicked.emit()
-        else:
+        if hit is not None:
             self.point_clicked.emit(hit)
 
     def _centre(self, x: float, y: float) -> None:

@@ -119,7 +119,7 @@ class ImageGrid(QAbstractScrollArea):
 
     def _paint(self, painter: QPainter, at: QRectF, cell: Cell, view: ImagesView) -> None:
         t = self._theme
-        paint_cell(painter, at, cell, mode=view.mode, threshold=view.threshold, theme=t)
+        paint_cell(painter, at, cell, mode=view.mode, threshold=view.threshold, theme=t, prompts=view.prompts)
         if cell.selected or cell.source_px is not None:
             painter.setPen(QPen(QColor(t.accent), 2.0))
             painter.setBrush(Qt.BrushStyle.NoBrush)

@@ -17,6 +17,7 @@ from app.view_state import KeypointsView, LayersView
 ROWS: tuple[tuple[str, str], ...] = (
     ("volume", "Radiance volume"),
     ("heat", "Heat"),
+    ("prompts", "Prompts"),
     ("keypoints", "Keypoints"),
     ("matches", "Matches"),
     ("frusta", "Cameras"),

@@ -11,9 +11,10 @@ from PySide6.QtCore import QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFont, QImage, QPainter, QPen
 
 from app import colormaps
+from app.panels.prompt_paint import prompts_of
 from app.state import COMPARING, Answer, PanelMode
 from app.theme import Theme
-from app.view_state import Cell
+from app.view_state import Cell, PromptsOver
 from engine.api.replies import PhotoLoaded, ViewCompared, ViewFeatures
 
 Pictured = PhotoLoaded | ViewFeatures | ViewCompared
@@ -96,9 +97,11 @@ def paint_cell(
     threshold: float,
     theme: Theme,
     photo: PhotoLoaded | None = None,
+    prompts: PromptsOver | None = None,
     large: bool = False,
 ) -> None:
-    """Paint a view into ``rect`` (which has the photo's aspect). ``photo`` replaces the thumbnail when given."""
+    """Paint a view into ``rect`` (which has the photo's aspect). ``photo`` replaces the thumbnail when given;
+    ``prompts`` lie over it."""
     painter.save()
     painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -118,6 +121,12 @@ def paint_cell(
             heat = heat_of(cell.answer, cell.info.index, threshold)
             if heat is not None:
                 painter.drawImage(rect, heat)
+        found = None if prompts is None else prompts_of(prompts, cell.info.index)
+        if found is not None and prompts is not None:
+            painter.fillRect(rect, QColor(10, 12, 16, 105))
+            painter.setOpacity(prompts.layer.opacity)
+            painter.drawImage(rect, found)
+            painter.setOpacity(1.0)
     if mode == "features" and cell.features is None:
         painter.fillRect(rect, QColor(10, 12, 16, 110))
         _note(painter, rect, "not encoded yet")

@@ -66,7 +66,7 @@ class PhotoPane(QWidget):
         if v is not None and v.cell is not None:
             paint_cell(
                 painter, self.photo_rect(), v.cell, mode=v.mode, threshold=v.threshold, theme=self._theme,
-                photo=v.photo, large=True,
+                photo=v.photo, prompts=v.prompts, large=True,
             )  # fmt: skip
             paint_keypoints(painter, self.photo_rect(), v.cell, v.keypoints)
         painter.end()

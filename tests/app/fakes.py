@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
+from fake_prompts import named, prompted
 
 from app.controller import Controller
 from engine.api.camera import Camera, look_at
@@ -37,9 +38,11 @@ from engine.api.requests import (
     HoverQuery,
     LoadPhoto,
     MatchQuery,
+    NameScene,
     OpenCapture,
     PauseJob,
     PixelSource,
+    PromptQuery,
     Request,
 )
 from engine.api.scene import PointCloud, SceneInfo, ViewInfo, Volume
@@ -149,6 +152,9 @@ def with_warnings(scene: SceneInfo, *warnings: str) -> SceneInfo:
     return replace(scene, warnings=warnings)
 
 
+THINGS = {"chair": BOXES[0][:2], "table": BOXES[1][:2]}
+
+
 class FakeEngine:
     """Answers requests about the room on the caller's thread, or when told to.
 
@@ -201,7 +207,8 @@ class FakeEngine:
             case OpenCapture() if self.failure is not None:
                 self.reply(Failed(id=request.id, what=self.failure.splitlines()[0], text=self.failure))
             case OpenCapture():
-                self.reply(CaptureOpened(id=request.id, scene=self.scene))
+                path = request.path if self.scene.path == "room" else self.scene.path
+                self.reply(CaptureOpened(id=request.id, scene=replace(self.scene, path=path)))
             case LoadPhoto():
                 self.reply(
                     PhotoLoaded(id=request.id, view=request.view, rgb=self.photo(request.view, request.max_side))
@@ -214,6 +221,11 @@ class FakeEngine:
                 for view in self.scene.views:
                     self.reply(self.compared(view.index, request.id))
                 self.reply(JobFinished(id=request.id, title=request.title, seconds=0.1))
+            case NameScene():
+                self.reply(named(self.volume, request.id))
+                self.reply(JobFinished(id=request.id, title=request.title, seconds=0.1))
+            case PromptQuery():
+                self.reply(prompted(self.scene, self.volume, request, THINGS))
             case FindKeypoints():
                 self.reply(self.keypoints(request.id))
                 self.reply(JobFinished(id=request.id, title=request.title, seconds=0.1))

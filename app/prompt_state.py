@@ -1,0 +1,72 @@
+"""Prompts as the window knows them: what was typed, in which colour, from which relevancy on. Plain data."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from engine.api.replies import PromptFound, PromptReply
+from engine.api.scene import Volume
+
+MOST = 6
+"""Prompts at once: as many as there are colours that are told apart."""
+THRESHOLD = 0.5
+SOFTNESS = 0.12
+"""Relevancy over the threshold at which a prompt shows fully."""
+LONGEST = 120
+"""Characters of a prompt that are kept."""
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One prompt.
+
+    Attributes:
+        text: without the minus.
+        negative: what is not meant.
+        threshold: relevancy in [0, 1] from which on it shows.
+        colour: place in ``app.colormaps.prompt_colours``; -1 for negatives.
+        draft: still being typed.
+    """
+
+    text: str
+    negative: bool = False
+    threshold: float = THRESHOLD
+    colour: int = -1
+    draft: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class PromptAnswer:
+    """A reply, with the volume that its relevancies belong to, and the prompts it answers by their text."""
+
+    reply: PromptReply
+    volume: Volume
+    by_text: Mapping[str, PromptFound]
+
+
+def parse(text: str) -> list[tuple[str, bool]]:
+    """Split what was typed at commas: (text, negative) for each; ``chair -armchair`` is one of either kind."""
+    out: list[tuple[str, bool]] = []
+    for part in re.split(r"[,;\n]", text):
+        for n, piece in enumerate(re.split(r"(?:^|\s)[-−](?=\S)", part)):
+            word = " ".join(piece.split())[:LONGEST].strip()
+            if word:
+                out.append((word, n > 0))
+    return out
+
+
+def added(prompts: tuple[Prompt, ...], text: str, *, draft: bool = False) -> tuple[Prompt, ...]:
+    """``prompts`` with those in ``text`` that are new, in colours that are free; no more than ``MOST``."""
+    out = list(prompts)
+    for word, negative in parse(text):
+        if any(p.text.casefold() == word.casefold() and p.negative == negative for p in out):
+            continue
+        taken = {p.colour for p in out}
+        free = next((n for n in range(MOST) if n not in taken), None)
+        if negative:
+            out.append(Prompt(word, negative=True, draft=draft))
+        elif free is not None:
+            out.append(Prompt(word, colour=free, draft=draft))
+    return tuple(out)
