@@ -52,6 +52,9 @@ class Dot(QWidget):
         painter.end()
 
 
+CHIP_HEIGHT = 30
+
+
 class PromptChip(QFrame):
     """One prompt: its colour, its text, from which relevancy on it shows, how it went."""
 
@@ -75,6 +78,7 @@ class PromptChip(QFrame):
         self.close_button.setText("×")
         self.close_button.setToolTip("Forget this prompt")
         self.close_button.clicked.connect(lambda: self.removed.emit(self._text))
+        self.setFixedHeight(CHIP_HEIGHT)  # so that the canvas below keeps its size whatever a chip shows
         row = QHBoxLayout(self)
         row.setContentsMargins(PAD, 1, 2, 1)
         row.setSpacing(GAP)
