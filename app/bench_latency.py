@@ -79,7 +79,7 @@ class _Frames:
         self.ms.append(seconds * 1e3)
         canvas = self._window.canvas
         renderer, view = canvas.renderer, canvas.shown
-        if renderer is None or view is None or any(p.busy for p in renderer.prompts):
+        if renderer is None or view is None or renderer.answering:
             return
         self.answer, self.thresholds = view.prompts.answer, view.prompts.thresholds
 
@@ -154,6 +154,8 @@ def _thresholds(app: Any, window: Window, rounds: int) -> dict[str, Any]:
 def _hovering(app: Any, window: Window, seed: int) -> dict[str, Any]:
     window.controller.prompts.clear()
     window.controller.clear_query()
+    window.canvas.go_to("home", fly=False)
+    live(app, 1.0)
     rng = np.random.default_rng(seed)
     seen: set[int] = set()
     widget = window.canvas.widget

@@ -110,7 +110,12 @@ class Renderer:
     @property
     def busy(self) -> bool:
         """Whether uploads are waiting."""
-        return self.volume.busy or any(overlay.busy for overlay in self._overlaid)
+        return self.volume.busy or self.answering
+
+    @property
+    def answering(self) -> bool:
+        """Whether what was asked for is to be uploaded."""
+        return any(overlay.busy for overlay in self._overlaid)
 
     @property
     def _overlaid(self) -> tuple[Overlay, ...]:

@@ -248,7 +248,7 @@ class SceneCanvas(QObject):
         renderer.focus = self.navigator.orbit.distance
         if self.navigator.moving(begin):
             self._changed_at = begin
-        if renderer.heat.busy:
+        if renderer.answering:
             renderer.upload(HEAT_S)  # an answer that is waited for: one frame with it rather than one before it
         renderer.draw(self.camera(), self._viewport())
         self.heat_drawn = None if self._view is None or renderer.heat.busy else self._view.heat.answer
