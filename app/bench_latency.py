@@ -154,6 +154,8 @@ def _thresholds(app: Any, window: Window, rounds: int) -> dict[str, Any]:
 def _hovering(app: Any, window: Window, seed: int) -> dict[str, Any]:
     window.controller.prompts.clear()
     window.controller.clear_query()
+    window.ask_bar.close_list()  # while it is open, it has the pointer
+    window.ask_bar.field.clearFocus()
     window.canvas.go_to("home", fly=False)
     live(app, 1.0)
     rng = np.random.default_rng(seed)

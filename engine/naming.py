@@ -17,7 +17,7 @@ from engine.carry import rows_beside
 from engine.grid.coarse import Coarse, coarsened_slices
 from engine.grid.lift import LiftAccumulator
 from engine.march import surface_along
-from engine.photo_names import asked_photos, gathered, read_cells
+from engine.photo_names import CONTEXT, LEVEL, TEMPERATURE, asked_photos, gathered, read_cells
 from engine.queries.prompt import Namer, Vocabulary
 from engine.results import FORMAT, ResultStore
 from engine.storage import Tensors, digest, write_tensors
@@ -145,7 +145,8 @@ def ask_photos(
         CacheError: the result cannot be stored.
     """
     grid, blocks, count = named.grid, len(named.coarse.index), len(vocabulary.names)
-    key = digest(grid.index.tobytes(), grid.sigma.tobytes(), ",".join(map(str, asked_photos(capture))), id)
+    views = ",".join(map(str, asked_photos(capture)))
+    key = digest(grid.index.tobytes(), grid.sigma.tobytes(), views, id, str((TEMPERATURE, CONTEXT, LEVEL)))
     stored = store.read("classes.safetensors", capture.fingerprint)
     chances = _parse_classes(stored, key, blocks, count)
     if chances is None:

@@ -142,7 +142,7 @@ class AskBar(QWidget):
         self.field.textEdited.connect(self.typed)
         self.field.returnPressed.connect(self._enter)
         self._known = QStringListModel()
-        completer = QCompleter(self._known, self)
+        self._completer = completer = QCompleter(self._known, self)
         completer.setCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
         completer.activated.connect(self.typed)
         self.field.setCompleter(completer)
@@ -184,6 +184,12 @@ class AskBar(QWidget):
         self.field.setFocus(Qt.FocusReason.ShortcutFocusReason)
         self.field.selectAll()
 
+    def close_list(self) -> None:
+        """Close the list of words that begin like what was typed."""
+        popup = self._completer.popup()
+        if popup is not None:
+            popup.hide()
+
     def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.key() == Qt.Key.Key_Escape:
             if self.field.text():
@@ -195,6 +201,7 @@ class AskBar(QWidget):
         super().keyPressEvent(event)
 
     def _enter(self) -> None:
+        self.close_list()
         text = self.field.text()
         self.field.clear()
         self.entered.emit(text)

@@ -24,6 +24,7 @@ from engine.prompt_commands import highlighted
 from engine.prompting import PHOTO_THRESHOLD, classes_path, words
 from engine.queries.prompt import Namer, Vocabulary, answers
 
+SIDE = 190
 Box = tuple[float, float, float, float]
 ASKED: dict[str, dict[str, Box | None]] = {
     "astronaut.png": {
@@ -86,7 +87,9 @@ def main(args: Arguments) -> None:
             right[there][1] += 1
             print(f"| {name} | {prompt} | {'yes' if there else 'no'} | {best:.2f} | {'yes' if good else 'no'} |")
             level = np.round(255 * answer.relevancy).astype(np.uint8).reshape(h, w)
-            pictures.append(highlighted(rgb, level, PHOTO_THRESHOLD, f"“{prompt}”  {best:.2f}"))
+            small = Image.fromarray(rgb)
+            small.thumbnail((SIDE, SIDE))
+            pictures.append(highlighted(np.asarray(small), level, PHOTO_THRESHOLD, f"“{prompt}”  {best:.2f}"))
     for there, (good, all_of_them) in right.items():
         print(f"{'there' if there else 'not there'}: {good} of {all_of_them} right")
     if args.out is not None:
@@ -94,13 +97,14 @@ def main(args: Arguments) -> None:
         sheet(pictures).save(args.out / "contact.jpg", quality=88)
 
 
-def sheet(pictures: list[Image.Image], columns: int = 7, side: int = 220) -> Image.Image:
+def sheet(pictures: list[Image.Image], columns: int = 7) -> Image.Image:
     """All on one."""
-    rows = -(-len(pictures) // columns)
-    out = Image.new("RGB", (columns * side, rows * side), (24, 24, 24))
-    for n, picture in enumerate(pictures):
-        picture.thumbnail((side - 6, side - 6))
-        out.paste(picture, ((n % columns) * side + 3, (n // columns) * side + 3))
+    rows = [pictures[n : n + columns] for n in range(0, len(pictures), columns)]
+    heights = [max(p.height for p in row) + 6 for row in rows]
+    out = Image.new("RGB", (columns * (SIDE + 6), sum(heights)), (24, 24, 24))
+    for n, row in enumerate(rows):
+        for m, picture in enumerate(row):
+            out.paste(picture, (m * (SIDE + 6) + 3, sum(heights[:n]) + 3))
     return out
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from engine.api.camera import Camera, look_at
 from engine.api.jobs import finish
-from engine.photo_names import CONTEXT, LEAST_CELLS, TEMPERATURE, cell_chances, gathered
+from engine.photo_names import CONTEXT, LEAST_CELLS, TEMPERATURE, cell_chances, gathered, quarter_turns
 
 
 def test_chances_are_probabilities_and_the_whole_photo_counts() -> None:
@@ -47,3 +48,26 @@ def test_a_block_that_one_cell_shows_is_less_sure() -> None:
 def test_photos_of_which_nothing_is_seen() -> None:
     assert not finish(gathered({0: np.full((2, 2, 3), 9, np.uint8)}, {0: np.full((4, 4), -1)}, 2)).any()
     assert finish(gathered({}, {}, 2)).shape == (2, 0)
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+def test_photos_on_their_side_are_turned_upright(turns: int) -> None:
+    camera = look_at([0, -5, 1], [0, 0, 1.3], [0, 0, 1], fov_y=40, width=60, height=40)
+    c, s = round(np.cos(turns * np.pi / 2)), round(np.sin(turns * np.pi / 2))
+    rolled = camera.c2w.copy()
+    rolled[:3, :3] = rolled[:3, :3] @ np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])  # the camera turns clockwise
+    lying = Camera(camera.intrinsics, rolled, 60, 40)
+    found = quarter_turns(lying, np.array([0.0, 0.0, 1.0]))
+    upright = np.zeros((3, 3), int)
+    upright[0, 1] = 1  # what is up
+    # what is up in the world, in the lying photo's axes (x right, y down)
+    x, y, _ = rolled[:3, :3].T @ np.array([0.0, 0.0, 1.0])
+    photo = np.zeros((3, 3), int)
+    photo[round(1 + y), round(1 + x)] = 1
+    np.testing.assert_array_equal(np.rot90(photo, found), upright)
+
+
+def test_a_photo_from_above_has_no_up() -> None:
+    assert (
+        quarter_turns(look_at([0, 0, 5], [0, 0, 0], [0, 1, 0], fov_y=40, width=9, height=9), np.array([0, 0, 1.0])) == 0
+    )
