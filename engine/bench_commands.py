@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.api.errors import QueryError
-from engine.api.requests import FitGrid
+from engine.api.requests import THRESHOLD, FitGrid
 from engine.cli import BenchConsistency, BenchCorrespondence, BenchKeypoints, BenchPrompts
 from engine.driving import drive, open_session, run_job
 
@@ -130,7 +130,7 @@ def bench_prompts(command: BenchPrompts) -> dict[str, Any]:
     from engine.encoders.words import load_words
     from engine.metrics.prompts import asked_room
     from engine.metrics.prompts import bench_prompts as measure
-    from engine.prompting import THRESHOLD, classes_path, names_path, words
+    from engine.prompting import classes_path, names_path, words
     from engine.runtime import resolve_device
     from engine.training.rooms.shards import open_shards
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from engine.api.camera import Camera
-from engine.api.jobs import Job, Progress
+from engine.api.jobs import Job, Progress, told_as
 from engine.api.scene import Float32, UInt8
 from engine.carry import rows_beside
 from engine.grid.coarse import Coarse, coarsened_slices
 from engine.grid.lift import LiftAccumulator
 from engine.march import surface_along
 from engine.photo_names import CONTEXT, LEVEL, TEMPERATURE, asked_photos, gathered, read_cells
-from engine.queries.prompt import Namer, Vocabulary
+from engine.queries.prompt import Answer, Namer, Vocabulary, answers
 from engine.results import FORMAT, ResultStore
-from engine.storage import Tensors, digest, write_tensors
+from engine.storage import digest, write_tensors
 
 if TYPE_CHECKING:
     from engine.captures import Capture
@@ -34,6 +34,7 @@ VIEW_CELLS = 96
 """Along the longer side of a photo, of the maps of what a prompt finds in it."""
 LEAST_CHANCE = 8
 """Of 255: classes that no block has so much of are not stored."""
+MOST_ANSWERED = 64
 SMALLEST = 3
 """Blocks of a place: fewer are noise."""
 TOUCHING = np.ones((3, 3, 3), np.bool_)
@@ -61,6 +62,8 @@ class NamedScene:
         coarse: the grid in W blocks, and ``parent`` (V,) the block of each voxel.
         namers: who names the W blocks: the naming network, and what photos say if they were asked.
         views: per view (h, w) int64, the block that its cells' rays end in, -1 for none.
+        answered: what was asked lately: of each prompt with its negatives the answer and its grown relevancies. One
+            more letter, or a moved threshold, asks all other prompts again.
     """
 
     grid: RadianceGrid
@@ -68,6 +71,17 @@ class NamedScene:
     parent: NDArray[np.int64]
     namers: tuple[Namer, ...]
     views: dict[int, NDArray[np.int64]]
+    answered: dict[tuple[str, tuple[str, ...]], tuple[Answer, Float32]] = field(default_factory=dict)
+
+    def answer(self, text: str, negatives: tuple[str, ...]) -> tuple[Answer, Float32]:
+        """What is like ``text``, and its places whole."""
+        key = (text, negatives)
+        if key not in self.answered:
+            if len(self.answered) >= MOST_ANSWERED:
+                self.answered.clear()
+            (answer,) = answers(self.namers, [text], negatives)
+            self.answered[key] = answer, grown(self.coarse, answer.relevancy)
+        return self.answered[key]
 
     def in_view(self, view: int, values: NDArray[Any]) -> NDArray[Any]:
         """(h, w) of values (W,) of the blocks, 0 where a ray ends in none."""
@@ -105,14 +119,13 @@ def name_scene(
     views = [] if maps is None else maps.views()
     of = "bare" if maps is None else maps.id
     key = digest(grid.index.tobytes(), grid.sigma.tobytes(), ",".join(map(str, views)), of, id)
-    stored = store.read("names.safetensors", capture.fingerprint)
-    chances = _parse(stored, key, len(coarse.index), len(vocabulary.names))
+    kept = _Kept(store, "names.safetensors", capture.fingerprint, key, least=0)
+    chances = kept.read(len(coarse.index), len(vocabulary.names))
     if chances is None:
         image = None if maps is None else (yield from _lifted(grid, capture, maps))
         chances = yield from _chances(Coarse(coarse, parent), image, network)
         if grid.meta.get("capture") == capture.fingerprint:
-            meta = {"format": FORMAT, "capture": capture.fingerprint, "key": key}
-            write_tensors(store.write_path("names.safetensors"), {"chances": chances}, meta)
+            kept.write(chances)
     cells: dict[int, NDArray[np.int64]] = {}
     for n, view in enumerate(capture.views):
         yield Progress(n, len(capture.views), "views", NOTE)
@@ -147,17 +160,14 @@ def ask_photos(
     grid, blocks, count = named.grid, len(named.coarse.index), len(vocabulary.names)
     views = ",".join(map(str, asked_photos(capture)))
     key = digest(grid.index.tobytes(), grid.sigma.tobytes(), views, id, str((TEMPERATURE, CONTEXT, LEVEL)))
-    stored = store.read("classes.safetensors", capture.fingerprint)
-    chances = _parse_classes(stored, key, blocks, count)
+    kept = _Kept(store, "classes.safetensors", capture.fingerprint, key, LEAST_CHANCE)
+    chances = kept.read(blocks, count)
     if chances is None:
         yield from read_cells(capture, network, known)
         chances = yield from gathered({v: known[v] for v in asked_photos(capture)}, named.views, blocks)
         if grid.meta.get("capture") == capture.fingerprint:
-            kept = np.flatnonzero(chances.max(axis=0, initial=0) >= LEAST_CHANCE)
-            tensors = {"classes": kept, "chances": np.ascontiguousarray(chances[:, kept])}
-            meta = {"format": FORMAT, "capture": capture.fingerprint, "key": key}
-            write_tensors(store.write_path("classes.safetensors"), tensors, meta)
-    return replace(named, namers=(named.namers[0], Namer(vocabulary, chances)))
+            kept.write(chances)
+    return replace(named, namers=(named.namers[0], Namer(vocabulary, chances)), answered={})
 
 
 def name_blocks(grid: RadianceGrid, lifted: LiftAccumulator | None, network: NameNetwork) -> Job[NamedBlocks]:
@@ -238,8 +248,8 @@ def _lifted(grid: RadianceGrid, capture: Capture, maps: ViewFeatureSet) -> Job[L
     accumulator = LiftAccumulator(grid, maps.dim)
     views = maps.views()
     for n, view in enumerate(views):
-        for _ in accumulator.add_slices(capture.views[view].camera, maps.bank.map(view)):
-            yield Progress(n, len(views), "views", NOTE)
+        slices = accumulator.add_slices(capture.views[view].camera, maps.bank.map(view))
+        yield from told_as(slices, Progress(n, len(views), "views", NOTE))
     return accumulator
 
 
@@ -264,22 +274,34 @@ def _chances(coarse: Coarse, lifted: LiftAccumulator | None, network: NameNetwor
     return np.round(255 * smoothed(coarse.grid, found)).astype(np.uint8)
 
 
-def _parse(stored: tuple[Tensors, dict[str, Any]] | None, key: str, blocks: int, names: int) -> UInt8 | None:
-    if stored is None or stored[1].get("key") != key:
-        return None
-    chances = stored[0].get("chances")
-    fits = chances is not None and chances.shape == (blocks, names) and chances.dtype == np.uint8
-    return chances if fits else None
+class _Kept(NamedTuple):
+    """Chances as they are stored: of the names alone of which some block has at least ``least``."""
 
+    store: ResultStore
+    file: str
+    capture: str
+    key: str
+    least: int
 
-def _parse_classes(stored: tuple[Tensors, dict[str, Any]] | None, key: str, blocks: int, names: int) -> UInt8 | None:
-    if stored is None or stored[1].get("key") != key:
-        return None
-    kept, some = stored[0].get("classes"), stored[0].get("chances")
-    if kept is None or some is None or kept.dtype != np.int64 or some.dtype != np.uint8:
-        return None
-    if kept.ndim != 1 or some.shape != (blocks, len(kept)) or not ((kept >= 0) & (kept < names)).all():
-        return None
-    chances = np.zeros((blocks, names), np.uint8, order="F")
-    chances[:, kept] = some
-    return chances
+    def read(self, blocks: int, names: int) -> UInt8 | None:
+        """(W, K), or None when there are none, or others."""
+        stored = self.store.read(self.file, self.capture)
+        if stored is None or stored[1].get("key") != self.key:
+            return None
+        which, some = stored[0].get("names"), stored[0].get("chances")
+        if which is None or some is None or which.dtype != np.int64 or some.dtype != np.uint8:
+            return None
+        if which.ndim != 1 or some.shape != (blocks, len(which)) or not ((which >= 0) & (which < names)).all():
+            return None
+        chances = np.zeros((blocks, names), np.uint8, order="F")
+        chances[:, which] = some
+        return chances
+
+    def write(self, chances: UInt8) -> None:
+        """Raises:
+        CacheError: the file cannot be written.
+        """
+        which = np.flatnonzero(chances.max(axis=0, initial=0) >= self.least)
+        tensors = {"names": which, "chances": np.ascontiguousarray(chances[:, which])}
+        meta = {"format": FORMAT, "capture": self.capture, "key": self.key}
+        write_tensors(self.store.write_path(self.file), tensors, meta)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.api.camera import Camera
-from engine.api.jobs import Job, Progress
+from engine.api.jobs import Job, Progress, told_as
 from engine.api.scene import Float32, UInt8
 
 if TYPE_CHECKING:
@@ -59,15 +59,12 @@ def read_cells(capture: Capture, network: ClassNetwork, known: dict[int, UInt8])
     """
     todo = [view for view in asked_photos(capture) if view not in known]
     for done, view in enumerate(todo):
-        yield Progress(done, len(todo), "photos", NOTE)
+        told = Progress(done, len(todo), "photos", NOTE)
+        yield told
         turns = quarter_turns(capture.views[view].camera, capture.up_w)
         slices = network.slices(np.ascontiguousarray(np.rot90(capture.read(view, max_side=PHOTO_SIDE).rgb, turns)))
-        while view not in known:
-            try:
-                next(slices)
-            except StopIteration as e:
-                known[view] = np.ascontiguousarray(np.rot90(cell_chances(e.value), -turns))
-            yield Progress(done, len(todo), "photos", NOTE)
+        logits = yield from told_as(slices, told)
+        known[view] = np.ascontiguousarray(np.rot90(cell_chances(logits), -turns))
 
 
 def gathered(cells: Mapping[int, UInt8], views: Mapping[int, NDArray[np.int64]], blocks: int) -> Job[UInt8]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from engine.api.errors import CaptureError, QueryError
 from engine.api.replies import PromptFound, PromptReply
-from engine.api.requests import EncodeViews, FitGrid, NameScene, PromptQuery
+from engine.api.requests import THRESHOLD, EncodeViews, FitGrid, NameScene, PromptQuery
 from engine.api.scene import UInt8
 from engine.captures.photos import SUFFIXES, decode, image_size
 from engine.cli import Prompt
@@ -68,8 +69,6 @@ def highlighted(rgb: UInt8, relevancy: UInt8, threshold: float, title: str) -> I
 
 
 def _ask_capture(command: Prompt, target: str, wanted: list[str]) -> list[dict[str, Any]]:
-    from engine.prompting import THRESHOLD
-
     session = open_session(command, target)
     capture = session.scene.capture
     if not capture.views:
@@ -115,21 +114,25 @@ def _write(command: Prompt, name: str, found: PromptFound, rgb: UInt8, relevancy
     return str(path)
 
 
-_loaded: dict[str, tuple[ClassNetwork, Vocabulary]] = {}
+@cache
+def _classifier(device: str) -> tuple[ClassNetwork, Vocabulary]:
+    """The image classifier, once for all photos of a command."""
+    from engine.encoders.classes import load_classes
+    from engine.prompting import classes_path, words
+    from engine.queries.prompt import Vocabulary
+    from engine.runtime import resolve_device
+
+    network = load_classes(classes_path()).to(resolve_device(device))
+    return network, Vocabulary(network.names, words(), network.kinds)
 
 
 def _ask_photo(command: Prompt, path: Path, wanted: list[str]) -> list[dict[str, Any]]:
     """A photo alone: the image classifier's classes, cell by cell."""
-    from engine.encoders.classes import load_classes
     from engine.photo_names import PHOTO_SIDE, cell_chances
-    from engine.prompting import PHOTO_THRESHOLD, classes_path, words
-    from engine.queries.prompt import Namer, Vocabulary, answers
-    from engine.runtime import resolve_device
+    from engine.prompting import PHOTO_THRESHOLD
+    from engine.queries.prompt import Namer, answers
 
-    if command.device not in _loaded:
-        network = load_classes(classes_path()).to(resolve_device(command.device))
-        _loaded[command.device] = network, Vocabulary(network.names, words(), network.kinds)
-    network, vocabulary = _loaded[command.device]
+    network, vocabulary = _classifier(command.device)
     size = image_size(path)
     scale = min(1.0, max(PHOTO_SIDE, PICTURE_SIDE) / max(size))
     small = (max(1, round(size[0] * scale)), max(1, round(size[1] * scale)))

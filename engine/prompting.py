@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from engine.api.errors import QueryError
 from engine.api.replies import JobFinished, PromptFound, PromptReply, Region, Reply, SceneNamed
-from engine.api.requests import NameScene, PromptQuery
+from engine.api.requests import THRESHOLD, NameScene, PromptQuery
 from engine.api.scene import Float32
 from engine.encoders.words import WordEncoder, load_words
-from engine.naming import NamedScene, ask_photos, grown, name_scene, places
-from engine.queries.prompt import Answer, Vocabulary, answers
+from engine.naming import NamedScene, ask_photos, name_scene, places
+from engine.queries.prompt import Vocabulary
 from engine.runtime import asset_path, resolve_device
 from engine.scene_state import report
 from engine.storage import digest
@@ -24,8 +25,6 @@ from engine.storage import digest
 if TYPE_CHECKING:
     from engine.scene_state import SceneState
 
-THRESHOLD = 0.5
-"""From which relevancy on a place counts as found, where nothing else is asked."""
 PHOTO_THRESHOLD = 0.3
 """The same for a photo alone, in which other views cannot confirm it."""
 MOST_PROMPTS = 16
@@ -102,15 +101,14 @@ def prompt(scene: SceneState, request: PromptQuery) -> PromptReply:
     if len(request.prompts) + len(request.negatives) > MOST_PROMPTS:
         raise QueryError("these are too many prompts at once", expected=f"at most {MOST_PROMPTS}")
     thresholds = [*request.thresholds, *[THRESHOLD] * len(request.prompts)]
-    given = answers(named.namers, request.prompts, request.negatives)
-    asked = zip(request.prompts, given, thresholds, strict=False)
-    found = tuple(_found(named, text, answer, threshold) for text, answer, threshold in asked)
+    asked = zip(request.prompts, thresholds, strict=False)
+    found = tuple(_found(named, text, request.negatives, threshold) for text, threshold in asked)
     milliseconds = (time.perf_counter() - start) * 1e3
     return PromptReply(id=request.id, version=scene.version, found=found, milliseconds=milliseconds)
 
 
-def _found(named: NamedScene, text: str, answer: Answer, threshold: float) -> PromptFound:
-    relevancy = grown(named.coarse, answer.relevancy)
+def _found(named: NamedScene, text: str, negatives: tuple[str, ...], threshold: float) -> PromptFound:
+    answer, relevancy = named.answer(text, negatives)
     level = np.round(255 * relevancy).astype(np.uint8)
     unknown = answer.text.unknown
     return PromptFound(
@@ -138,6 +136,9 @@ def regions(named: NamedScene, relevancy: Float32, threshold: float) -> tuple[Re
         centre = np.average(coarse.index[rows] + 0.5, axis=0, weights=weight)
         lo, hi = coarse.index[rows].min(axis=0), coarse.index[rows].max(axis=0) + 1
         corners = coarse.spec.to_world(np.stack([centre, lo, hi]).astype(np.float64))
-        a, b, c = (tuple(float(x) for x in corner) for corner in corners)
-        out.append(Region(a, b, c, len(rows) / total, float(weight.mean())))  # type: ignore[arg-type]
+        out.append(Region(*map(_triple, corners), len(rows) / total, float(weight.mean())))
     return tuple(sorted(out, key=lambda r: -r.size)[:MOST_REGIONS])
+
+
+def _triple(pos_w: NDArray[np.float64]) -> tuple[float, float, float]:
+    return float(pos_w[0]), float(pos_w[1]), float(pos_w[2])

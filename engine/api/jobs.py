@@ -36,6 +36,16 @@ def finish(job: Job[T], on_progress: Callable[[Progress], None] | None = None) -
             on_progress(progress)
 
 
+def told_as(work: Generator[object, None, T], progress: Progress) -> Job[T]:
+    """``work``, a part of something longer, with the same ``progress`` at each of its yields."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as stop:
+            return stop.value
+        yield progress
+
+
 def row_slices(count: int) -> Iterator[slice]:
     """``count`` rows in pieces, so many voxels as are worked on between two yields."""
     for start in range(0, count, SLICE_ROWS):

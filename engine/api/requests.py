@@ -91,6 +91,10 @@ class NameScene(Request):
     title: ClassVar[str] = "Naming the scene"
 
 
+THRESHOLD = 0.5
+"""From which relevancy on a place counts as found, where nothing else is asked."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class PromptQuery(Request):
     """Where in the scene are things of these words? Answered by PromptReply; the scene must be named.

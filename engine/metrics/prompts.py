@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.api.jobs import Job, Progress
+from engine.api.jobs import Job, Progress, told_as
 from engine.api.scene import Float32, UInt8
 from engine.encoders.hypercolumn import LONG_SIDE
 from engine.grid.lift import LiftAccumulator
@@ -112,8 +112,7 @@ def asked_room(
         assert encoder is not None
         assert lift is not None
         features = yield from encoder.encode_slices(room.read(view.index, max_side=LONG_SIDE).rgb)
-        for _ in lift.add_slices(view.camera, features):
-            yield Progress(done, len(room.views), "views", room.name)
+        yield from told_as(lift.add_slices(view.camera, features), Progress(done, len(room.views), "views", room.name))
     blocks = yield from name_blocks(grid, lift, network)
     namers = [Namer(Vocabulary(network.names, words), blocks.chances)]
     if classes is not None:
