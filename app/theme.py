@@ -64,13 +64,17 @@ def palette(t: Theme) -> QPalette:
     return p
 
 
-def apply(app: QApplication, t: Theme) -> None:
-    """Dress the whole application."""
+def set_base(app: QApplication) -> None:
+    """Style and font; before any widget is made, as some keep the font they were made with."""
     app.setStyle("Fusion")
     font = QFont(app.font())
     font.setPointSizeF(9.5)
     font.setStyleHint(QFont.StyleHint.SansSerif)
     app.setFont(font)
+
+
+def apply(app: QApplication, t: Theme) -> None:
+    """Colour the whole application."""
     app.setPalette(palette(t))
     app.setStyleSheet(stylesheet(t))
 

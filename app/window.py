@@ -25,6 +25,7 @@ from app.canvas.scene_canvas import SceneCanvas
 from app.controller import Controller
 from app.dialogs import Dialogs
 from app.docks import bring_to_front, build_docks, grow, in_front, spread
+from app.hovering import Hovering
 from app.menus import EncoderMenu, RecentMenu, build_bars
 from app.panels.ask import AskBar
 from app.panels.banner import BannerBar
@@ -42,7 +43,6 @@ from app.session_file import SUFFIX
 from app.sessions import Sessions
 from app.settings import LAYOUT_VERSION, Settings
 from app.state import AppState, Colouring, PanelMode
-from app.throttle import Throttle
 from app.view_state import ActionsView, ViewState
 from engine.api.client import EngineClient
 from engine.api.replies import Region
@@ -66,6 +66,7 @@ class Window(QMainWindow):
     """
 
     def __init__(self, engine: EngineClient, settings: Settings, path: str | None = None) -> None:
+        theme.set_base(cast("QApplication", QApplication.instance()))
         super().__init__()
         self._settings = settings
         self._path = path
@@ -92,7 +93,7 @@ class Window(QMainWindow):
         )
         self.dialogs = Dialogs(self, self.controller, self.canvas, self.sessions)
         self.bridge.received.connect(self.controller.receive)
-        self._hover = Throttle(parent=self)
+        self._hover = Hovering(self.controller, self)
         self._build()
         self._wire()
         self._make_actions()
@@ -145,13 +146,13 @@ class Window(QMainWindow):
         canvas.pixel_clicked.connect(c.click_pixel)
         canvas.view_clicked.connect(c.look_through)
         canvas.left_view.connect(c.leave_view)
-        canvas.point_hovered.connect(self._hover_point)
-        canvas.pixel_hovered.connect(self._hover_pixel)
-        canvas.hover_ended.connect(self._end_hover)
+        canvas.point_hovered.connect(self._hover.point)
+        canvas.pixel_hovered.connect(self._hover.pixel)
+        canvas.hover_ended.connect(self._hover.end)
         for source in (self.images.grid, self.images.pane):
             source.pixel_clicked.connect(c.click_pixel)
-            source.pixel_hovered.connect(self._hover_pixel)
-            source.hover_ended.connect(self._end_hover)
+            source.pixel_hovered.connect(self._hover.pixel)
+            source.hover_ended.connect(self._hover.end)
         self.images.grid.in_sight.connect(c.want_thumbnails)
         self.images.grid.opened.connect(self._open_large)
         self.images.pane.closed.connect(lambda: c.set_single(False))
@@ -262,9 +263,7 @@ class Window(QMainWindow):
         self._encoder_menu.show_encoders(names, current, None if own is None else own.folder)
 
     def _show_theme(self, t: theme.Theme) -> None:
-        app = QApplication.instance()
-        if isinstance(app, QApplication):
-            theme.apply(app, t)
+        theme.apply(cast("QApplication", QApplication.instance()), t)
         for spec in ACTIONS:
             if spec.icon:
                 self.actions_by_id[spec.id].setIcon(icons.icon(spec.icon, t))
@@ -297,8 +296,6 @@ class Window(QMainWindow):
         self.ask_bar.focus()
 
     def _show_region(self, region: Region) -> None:
-        if self.controller.state.through is not None:
-            self.controller.leave_view()
         self.canvas.frame(region, self.controller.prompts.eye(region))
         bring_to_front(self.docks["found"])
 
@@ -344,27 +341,6 @@ class Window(QMainWindow):
 
     def _remember(self, path: str) -> None:
         self.controller.set(recent=self._settings.add_recent(path))
-
-    # --- hover: at most 20 a second; a pinned match is only left for a while with Shift
-
-    def _may_hover(self, shift: bool) -> bool:
-        return shift or self.controller.state.query is None
-
-    def _hover_point(self, pos_w: Pos, shift: bool) -> None:
-        if self._may_hover(shift):
-            self._hover.offer(lambda: self.controller.hover_point(pos_w))
-        else:
-            self._end_hover()
-
-    def _hover_pixel(self, view: int, x: float, y: float, shift: bool) -> None:
-        if self._may_hover(shift):
-            self._hover.offer(lambda: self.controller.hover_pixel(view, x, y))
-        else:
-            self._end_hover()
-
-    def _end_hover(self) -> None:
-        self._hover.drop()
-        self.controller.end_hover()
 
     # --- life
 
