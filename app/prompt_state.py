@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from engine.api.replies import PromptFound, PromptReply
+from engine.api.requests import THRESHOLD
 from engine.api.scene import Volume
 
 MOST = 6
 """Prompts at once: as many as there are colours that are told apart."""
-THRESHOLD = 0.5
 SOFTNESS = 0.12
 """Relevancy over the threshold at which a prompt shows fully."""
 LONGEST = 120

@@ -81,10 +81,12 @@ class PromptsDesk:
 
     def clear(self) -> None:
         """Forget all of them."""
-        self._store.update(prompts=(), draft="", prompted=None)
+        self._store.update(prompts=(), draft="")
+        self.ask()
 
     def set_threshold(self, text: str, value: float) -> None:
         """Show a prompt from this relevancy on; only the list of regions is asked anew, a moment later."""
+        self._entered = ""
         prompts = self._store.state.prompts
         self._store.update(prompts=tuple(replace(p, threshold=value) if p.text == text else p for p in prompts))
         self._soon()

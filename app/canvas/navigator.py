@@ -98,12 +98,9 @@ class Navigator:
         """Look at a point from another."""
         self._begin(now)
         self._through = None
-        back = eye_w - target_w
-        distance = max(float(np.linalg.norm(back)), 1e-3 * self.extent)
-        level = self._axes @ (back / distance)
-        pitch = float(np.clip(np.arcsin(np.clip(level[2], -1, 1)), -PITCH_LIMIT, PITCH_LIMIT))
-        target = (float(target_w[0]), float(target_w[1]), float(target_w[2]))
-        self.orbit = Orbit(target, float(np.arctan2(level[1], level[0])), pitch, distance)
+        distance = max(float(np.linalg.norm(eye_w - target_w)), 1e-3 * self.extent)
+        yaw, pitch = self._angles((eye_w - target_w) / distance)
+        self.orbit = Orbit((float(target_w[0]), float(target_w[1]), float(target_w[2])), yaw, pitch, distance)
 
     def frame(self, lo_w: Float64, hi_w: Float64, now: float) -> None:
         """See a box whole, with room about it, keeping the direction."""
@@ -231,13 +228,16 @@ class Navigator:
     def _adopt(self, view: Camera) -> None:
         """Make the orbit match a camera's place and direction."""
         self._through = None
-        back = -view.forward_w
-        level = self._axes @ back
-        pitch = float(np.clip(np.arcsin(np.clip(level[2], -1, 1)), -PITCH_LIMIT, PITCH_LIMIT))
-        yaw = float(np.arctan2(level[1], level[0]))
+        yaw, pitch = self._angles(-view.forward_w)
         distance = min(max(self.orbit.distance, 0.1 * self.extent), 0.5 * self.extent)
         target = view.centre_w - distance * direction(self._axes, yaw, pitch)
         self.orbit = Orbit((float(target[0]), float(target[1]), float(target[2])), yaw, pitch, distance)
+
+    def _angles(self, back_w: Float64) -> tuple[float, float]:
+        """Yaw and pitch of a unit vector from the target to the eye."""
+        level = self._axes @ back_w
+        pitch = float(np.clip(np.arcsin(np.clip(level[2], -1, 1)), -PITCH_LIMIT, PITCH_LIMIT))
+        return float(np.arctan2(level[1], level[0])), pitch
 
     def _move_held(self, now: float) -> None:
         if not self._held or self._last_tick is None:

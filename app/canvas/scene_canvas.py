@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -131,41 +132,39 @@ class SceneCanvas(QObject):
         if self._view is None or self._view.scene is None:
             return
         self._fit_size()
-        n = self.navigator
-        was_through = n.through is not None
-        n.goto(named_view(self._view.scene, name, n.width / n.height), time.perf_counter(), fly=fly)
-        if was_through:
-            self.left_view.emit()
+        n, scene = self.navigator, self._view.scene
+        self._steer(lambda now: n.goto(named_view(scene, name, n.width / n.height), now, fly=fly))
 
     def look_from(self, orbit: Orbit) -> None:
         """Look from an orbit, at once."""
-        self.navigator.goto(orbit, time.perf_counter(), fly=False)
+        self._steer(lambda now: self.navigator.goto(orbit, now, fly=False))
         self._draw_soon()
 
     def fly_to_point(self, pos_w: Pos) -> None:
         """Centre on a point of the scene."""
-        was_through = self.navigator.through is not None
-        self.navigator.centre_on(np.array(pos_w), time.perf_counter())
-        if was_through:
-            self.left_view.emit()
+        self._steer(lambda now: self.navigator.centre_on(np.array(pos_w), now))
         self._draw_soon()
 
     def frame(self, region: Region, eye_w: Pos | None) -> None:
         """See a part of the scene from where it is known to be in sight, or else from where it fills the picture."""
-        now = time.perf_counter()
+        n, r = self.navigator, region
         if eye_w is None:
-            self.navigator.frame(np.array(region.lo_w), np.array(region.hi_w), now)
+            self._steer(lambda now: n.frame(np.array(r.lo_w), np.array(r.hi_w), now))
         else:
-            self.navigator.see(np.array(region.centre_w), np.array(eye_w), now)
+            self._steer(lambda now: n.see(np.array(r.centre_w), np.array(eye_w), now))
         self._draw_soon()
 
     def stand_at(self, camera: Camera) -> None:
         """Look from a camera's place in its direction, with the canvas's own lens and up."""
-        was_through = self.navigator.through is not None
-        self.navigator.stand_at(camera, time.perf_counter())
-        if was_through:
-            self.left_view.emit()
+        self._steer(lambda now: self.navigator.stand_at(camera, now))
         self._draw_soon()
+
+    def _steer(self, move: Callable[[float], None]) -> None:
+        """Move the eye; a photo that was looked through is left."""
+        was_through = self.navigator.through is not None
+        move(time.perf_counter())
+        if was_through and self.navigator.through is None:
+            self.left_view.emit()
 
     def camera(self) -> Camera:
         """The camera of the next frame, in logical pixels."""
@@ -380,10 +379,7 @@ class SceneCanvas(QObject):
             QToolTip.showText(self.widget.mapToGlobal(QPointF(x, y)).toPoint(), card(v.keypoints, row), self.widget)
 
     def _rotate(self, dx: float, dy: float) -> None:
-        was_through = self.navigator.through is not None
-        self.navigator.rotate(dx, dy, time.perf_counter())
-        if was_through:
-            self.left_view.emit()
+        self._steer(lambda now: self.navigator.rotate(dx, dy, now))
         self._draw_soon()
 
     def _pan(self, dx: float, dy: float) -> None:

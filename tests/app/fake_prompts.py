@@ -20,7 +20,7 @@ def prompted(
     scene: SceneInfo,
     volume: Volume,
     request: PromptQuery,
-    boxes: dict[str, tuple[tuple[float, ...], tuple[float, ...]]],
+    boxes: dict[str, tuple[Pos, Pos]],
 ) -> PromptReply:
     """A prompt for a box finds its voxels, and the left half of every photo; any other word is not known."""
     found: list[PromptFound] = []
@@ -33,9 +33,9 @@ def prompted(
             pos_w = volume.centres_w()
             inside = ((pos_w >= np.array(low)) & (pos_w <= np.array(high))).all(axis=1)
             relevancy[inside] = 204
-            centre = tuple(float(x) for x in (np.array(low) + np.array(high)) / 2)
+            x, y, z = ((a + b) / 2 for a, b in zip(low, high, strict=True))
             if threshold <= 0.8:
-                regions = (Region(centre, low, high, 1.0, 0.8),)  # type: ignore[arg-type]
+                regions = (Region((x, y, z), low, high, 1.0, 0.8),)
         views = {}
         for view in scene.views:
             half = np.zeros((36, 48), np.uint8)

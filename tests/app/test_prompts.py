@@ -21,7 +21,7 @@ from app.panels.prompt_paint import blended
 from app.prompt_state import MOST, Prompt, added, parse
 from app.resolve import resolve
 from app.window import Window
-from engine.api.replies import Failed, JobFinished
+from engine.api.replies import Failed, JobFinished, Region
 from engine.api.requests import MatchQuery, NameScene, PromptQuery
 
 
@@ -117,6 +117,31 @@ def test_a_moved_threshold_shows_at_once_and_asks_nothing_for_the_picture() -> N
     moved = resolve(controller.state).canvas.prompts
     assert moved.answer is shown.answer
     assert moved.thresholds == (("chair", 0.7),)
+
+
+def test_an_answer_that_comes_after_all_were_cleared_shows_nothing() -> None:
+    controller, outbox, _ = ready()
+    controller.prompts.enter("chair")
+    late = outbox.of(PromptQuery)[-1]
+    controller.prompts.clear()
+    volume = controller.state.volume
+    assert volume is not None
+    controller.receive(prompted(room_scene(4), volume, late, THINGS))
+    assert controller.state.prompted is None
+    assert resolve(controller.state).canvas.prompts.answer is None
+
+
+def test_a_threshold_that_is_moved_leads_nowhere() -> None:
+    controller, outbox, _ = ready()
+    went: list[Region] = []
+    controller.prompts._on_found = went.append
+    controller.prompts.enter("chair")
+    controller.prompts.set_threshold("chair", 0.1)
+    answer(controller, outbox)
+    assert went == []
+    controller.prompts.enter("table")
+    answer(controller, outbox)
+    assert len(went) == 1
 
 
 def test_negatives_alone_ask_nothing() -> None:
