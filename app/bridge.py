@@ -14,9 +14,10 @@ from PySide6.QtCore import QObject, Qt, QTimer, Signal
 
 from engine.api.client import EngineClient
 from engine.api.replies import JobProgress, MatchReply, Reply, TrainingPreview, VolumeUpdated
-from engine.api.requests import HoverQuery, MatchQuery, OpenCapture, Request
+from engine.api.requests import GiveWay, HoverQuery, MatchQuery, OpenCapture, Request
 
 SLICE_S = 0.008  # of handing over at once; the event loop runs in between
+BUSY_S = 0.15  # how long the window is left the cores after each sign that the user is at work
 
 
 class Bridge(QObject):
@@ -57,6 +58,10 @@ class Bridge(QObject):
             self._newest_match = 0
             self._forgotten_hover = self._newest_hover
         self._engine.send(request)
+
+    def give_way(self) -> None:
+        """The user is at work in the window: what is not for them waits a moment."""
+        self.send(GiveWay(seconds=BUSY_S))
 
     def forget_match(self) -> None:
         """Answers to clicks that are still on their way no longer matter."""

@@ -175,6 +175,8 @@ class Window(QMainWindow):
         self.ask_bar.begun.connect(c.prompts.ready)
         self.ask_bar.typed.connect(c.prompts.type)
         self.ask_bar.entered.connect(c.prompts.enter)
+        for at_work in (self.ask_bar.typed, self.ask_bar.threshold_moved, canvas.moved):
+            at_work.connect(self.bridge.give_way)
         self.ask_bar.removed.connect(c.prompts.remove)
         self.ask_bar.threshold_moved.connect(c.prompts.set_threshold)
         self.found.region_chosen.connect(self._show_region)

@@ -16,7 +16,8 @@ from engine.api.replies import JobFinished, PromptFound, PromptReply, Region, Re
 from engine.api.requests import THRESHOLD, NameScene, PromptQuery
 from engine.api.scene import Float32
 from engine.encoders.words import WordEncoder, load_words
-from engine.naming import NamedScene, ask_photos, name_scene, places
+from engine.grid.places import places
+from engine.naming import NamedScene, ask_photos, name_scene
 from engine.queries.prompt import Vocabulary
 from engine.runtime import asset_path, resolve_device
 from engine.scene_state import report

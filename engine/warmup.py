@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from engine.api.camera import Camera, look_at
 from engine.carry import rows_beside
 from engine.grid import FitSettings, GridSpec, LiftAccumulator, RadianceGrid, fit_grid
+from engine.grid.places import grown
 from engine.march import render_colour, render_table, surface_points, visible
 from engine.queries.bank import FeatureBank
 from engine.runtime import set_threads
@@ -77,6 +78,8 @@ def _march() -> Iterator[None]:
     lift = LiftAccumulator(grid, 4)
     lift.add(camera, np.ones((6, 8, 4), np.float32))
     lift.result()
+    yield
+    grown(grid, np.full(27, 0.5, np.float32))
     yield
     rows_beside(spec.to_grid(grid.centres_w()), grid.lut)
     yield

@@ -21,7 +21,7 @@ from typing import Protocol
 from engine.api.client import OnReply
 from engine.api.errors import CondenseError
 from engine.api.replies import Failed, JobCancelled, JobPaused, Reply, VolumeUpdated
-from engine.api.requests import CancelJob, OpenCapture, PauseJob, Priority, Request
+from engine.api.requests import CancelJob, GiveWay, OpenCapture, PauseJob, Priority, Request
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +31,9 @@ REST_S = 0.1
 
 FIRST_REST_S = 0.5
 """The same after a stored scene; without a graphics card the window has its shaders to compile then."""
+
+MOST_REST_S = 0.4
+"""While the user goes on and on, jobs get a turn after so long all the same."""
 
 RESTING = (Priority.IMAGE, Priority.JOB)
 
@@ -78,7 +81,7 @@ class EngineThread:
         self._running: dict[Priority, deque[_Task]] = {p: deque() for p in Priority}
         self._paused: deque[_Task] = deque()
         self._stopping = False
-        self._rest_until = 0.0
+        self._rest_until = self._last_turn = 0.0  # the end of the last turn that a photo or job had
         self._thread = threading.Thread(target=self._run, name="condense-engine", daemon=True)
 
     def start(self, on_reply: OnReply) -> None:
@@ -119,6 +122,10 @@ class EngineThread:
                     queue.append(task)
                 if task.request.priority is Priority.CLICK:
                     self._leave_cores(REST_S)
+                elif task.request.priority is Priority.HOVER:
+                    self._give_way(REST_S)
+                elif task.request.priority in RESTING:
+                    self._last_turn = time.monotonic()
         for queue in self._queues():
             for task in queue:
                 task.close()
@@ -134,6 +141,10 @@ class EngineThread:
     def _leave_cores(self, seconds: float) -> None:
         self._rest_until = max(self._rest_until, time.monotonic() + seconds)
 
+    def _give_way(self, seconds: float) -> None:
+        """The same, for what comes again and again."""
+        self._leave_cores(min(seconds, self._last_turn + MOST_REST_S - time.monotonic()))
+
     def _rest(self) -> float | None:
         """Seconds that photos and jobs wait still while the window draws; None when there are none."""
         waiting = any(self._running[p] for p in RESTING)
@@ -148,6 +159,9 @@ class EngineThread:
                 _, _, request = heapq.heappop(self._inbox)
             if isinstance(request, CancelJob):
                 self._cancel(lambda t, job_id=request.job_id: t.request.id == job_id)
+                continue
+            if isinstance(request, GiveWay):
+                self._give_way(request.seconds)
                 continue
             if isinstance(request, PauseJob):
                 self._pause(request)

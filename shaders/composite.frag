@@ -1,10 +1,13 @@
-// Puts the marched picture on screen with its depth for what follows, and heat over it.
-// EXACT: the picture has the screen's size. Otherwise it is enlarged.
+// Puts the marched picture on screen with its depth for what follows, and what lies over it.
+// PAINT: colour alone, of a picture smaller than the screen. ENLARGE: such a painted picture on screen. Otherwise both
+// at once, of a picture of the screen's size.
 #include "common/backdrop.glsl"
 
 varying vec2 v_uv;
-uniform sampler2D u_marched;
-uniform vec2 u_marched_px; // its size
+uniform sampler2D u_marched; // smooth for PAINT; otherwise not, as depth must not be blended across an edge
+#ifdef ENLARGE
+uniform sampler2D u_painted;
+#endif
 uniform float u_has_volume;
 uniform float u_far;
 #ifdef HEAT
@@ -17,15 +20,17 @@ void main()
     if (u_has_volume < 0.5)
     {
         gl_FragColor = vec4(backdrop(v_uv), 1.0);
+#ifndef PAINT
         gl_FragDepth = 1.0;
+#endif
         return;
     }
     vec4 marched = texture2D(u_marched, v_uv);
-    vec3 c = marched.rgb;
     float z = marched.a;
-#ifndef EXACT
-    // depth must not be blended across an edge: take the nearest sample
-    z = texture2D(u_marched, (floor(v_uv * u_marched_px) + 0.5) / u_marched_px).a;
+#ifdef ENLARGE
+    vec3 c = texture2D(u_painted, v_uv).rgb;
+#else
+    vec3 c = marched.rgb;
 #endif
 #ifdef HEAT
     float there = step(1e-6, abs(z));
@@ -35,5 +40,7 @@ void main()
     c = c * (1.0 - hot.a) + hot.rgb;
 #endif
     gl_FragColor = vec4(c, 1.0);
+#ifndef PAINT
     gl_FragDepth = z > 0.0 ? clamp(z / u_far, 0.0, 1.0) : 1.0;
+#endif
 }

@@ -1,8 +1,7 @@
 // Heat where each ray's light is half gone: its colour times how hot, and how hot. A picture of its own, smaller than the
 // screen, so that another answer or threshold needs no march and software GL looks few of its pixels up in 3D.
 varying vec2 v_uv;
-uniform sampler2D u_marched;
-uniform vec2 u_marched_px; // its size
+uniform sampler2D u_marched; // not smooth: depth must not be blended across an edge
 uniform sampler3D u_heat;  // (heat * occupied, occupied)
 uniform sampler2D u_map;   // colour map of heat
 uniform vec3 u_eye_h;      // the eye and rays as in volume.frag, in the heat texture's coordinates
@@ -13,7 +12,7 @@ uniform float u_threshold;
 
 void main()
 {
-    float z = abs(texture2D(u_marched, (floor(v_uv * u_marched_px) + 0.5) / u_marched_px).a);
+    float z = abs(texture2D(u_marched, v_uv).a);
     vec3 ray = u_ray_h * vec3(v_uv.x, 1.0 - v_uv.y, 1.0);
     vec3 p = u_eye_h + ray * z;
     vec3 behind = p + ray * u_voxel_z; // the light may be gone just before the first voxel's centre

@@ -1,8 +1,7 @@
 // Prompts where each ray's light is half gone: each in its colour as far as it is over its threshold. A picture of its
 // own, as heat.frag's, so that a moved threshold is one cheap pass.
 varying vec2 v_uv;
-uniform sampler2D u_marched;
-uniform vec2 u_marched_px;  // its size
+uniform sampler2D u_marched; // not smooth: depth must not be blended across an edge
 uniform sampler3D u_first;  // relevancies of three prompts * occupied, occupied
 uniform mat3 u_first_colours;
 uniform vec3 u_first_from;  // thresholds
@@ -26,7 +25,7 @@ vec3 over(sampler3D relevancies, vec3 p, vec3 behind, vec3 from)
 
 void main()
 {
-    float z = abs(texture2D(u_marched, (floor(v_uv * u_marched_px) + 0.5) / u_marched_px).a);
+    float z = abs(texture2D(u_marched, v_uv).a);
     vec3 ray = u_ray_h * vec3(v_uv.x, 1.0 - v_uv.y, 1.0);
     vec3 p = u_eye_h + ray * z;
     vec3 behind = p + ray * u_voxel_z; // the light may be gone just before the first voxel's centre

@@ -13,6 +13,7 @@ import numpy as np
 
 from app.canvas import gl
 from app.canvas.camera_sync import Viewport, photo_rect
+from app.canvas.compositor import SCALE, SCALE_AT_BEST, Compositor
 from app.canvas.look import Look
 from app.canvas.visuals.frusta import FrustaVisual
 from app.canvas.visuals.grid import AXES_PX, Axes, FloorGrid
@@ -25,12 +26,10 @@ from app.canvas.visuals.prompts import GROUPS, PromptOverlay
 from app.canvas.visuals.segments import SegmentsVisual
 from app.canvas.visuals.volume import VolumeVisual
 from engine.api.camera import Camera
-from shaders import loader
 
 MARCH_BUDGET_S = 0.014  # of one frame while moving, and of one band while refining
 LEAST_SCALE = 0.15
 MOVING_STEP, STILL_STEP = 1.25, 0.6  # voxels
-HEAT_SCALE, HEAT_AT_BEST = 0.5, 1.0  # of the screen: heat is smooth, and its lookups in 3D are most of a frame's cost
 
 
 class Renderer:
@@ -53,8 +52,7 @@ class Renderer:
         self.focus = 1.0  # camera z of what is looked at
         self._grid = FloorGrid()
         self._axes = Axes()
-        # programs by (heat, exact), for software GL runs what a uniform switches off
-        self._composites = {(h, e): _composite(h, e) for h in (False, True) for e in (False, True)}
+        self._compositor = Compositor()
         self.heat = HeatOverlay()
         self.prompts = [PromptOverlay(n) for n in range(1, len(GROUPS) + 1)]  # the first is enough for few prompts
         self._moving = gl.Target(smooth=True, internal="rgba32f")
@@ -68,23 +66,23 @@ class Renderer:
         self.set_look(look)
 
     def warm(self, camera: Camera) -> None:
-        """Have the volume's shaders compiled before they are needed."""
+        """Have the volume's shaders compiled before they are needed; draws into a corner of the bound framebuffer.
+
+        As they will be used, down to the formats of the textures: software GL compiles them anew for others.
+        """
         with self._moving.sized(1, 1).buffer:
             gl.gloo.set_viewport(0, 0, 1, 1)
             self.volume.warm(camera)
-            for program in self._composites.values():
-                program.draw("triangle_strip")
-        for overlay in self._overlaid:
-            overlay.draw(self._stills[0].sized(1, 1), camera, (1, 1))
+        for marched in (self._moving, self._stills[0].sized(2, 2)):
+            for over in (None, *self._overlaid):
+                self._compositor.put(marched, over, camera, (2, 2), self.far)
         gl.finish()
 
     def set_look(self, look: Look) -> None:
         """Colours of backdrop and marks."""
         self.look = look
         self.volume.set_backdrop(look.backdrop_low, look.backdrop_high)
-        for program in self._composites.values():
-            program["u_backdrop_low"] = look.backdrop_low
-            program["u_backdrop_high"] = look.backdrop_high
+        self._compositor.set_backdrop(look.backdrop_low, look.backdrop_high)
         self.touch()
 
     def set_grid(self, bounds_w: Any, up_w: Any) -> None:
@@ -172,7 +170,7 @@ class Renderer:
                 gl.gloo.set_viewport(0, 0, viewport.width, viewport.height)
                 self.volume.draw(camera, STILL_STEP)
             self._shown = self._work
-        self._compose(camera, viewport, HEAT_AT_BEST)
+        self._compose(camera, viewport, SCALE_AT_BEST)
 
     def _advance_overlays(self) -> bool:
         return any(overlay.advance() for overlay in self._overlaid)
@@ -207,26 +205,10 @@ class Renderer:
         kind = target is not self._moving
         self._costs[kind] += 0.3 * (per_px - self._costs[kind])
 
-    def _compose(self, camera: Camera, viewport: Viewport, heat_scale: float = HEAT_SCALE) -> None:
+    def _compose(self, camera: Camera, viewport: Viewport, scale: float = SCALE) -> None:
         shown = self._shown if self._shows_volume else None
         over = None if shown is None else next((overlay for overlay in self._overlaid if overlay.on), None)
-        size = (viewport.width, viewport.height)
-        c = self._composites[over is not None, shown is not None and shown.size == size]
-        if shown is not None and over is not None:
-            w, h = (max(1, round(n * heat_scale)) for n in size)
-            c["u_hot"] = over.draw(shown, camera, (w, h))
-            c["u_dim"] = over.dim
-        gl.gloo.set_viewport(0, 0, *size)
-        gl.gloo.set_depth_mask(True)
-        gl.gloo.clear(color=(0, 0, 0, 1), depth=1.0)
-        c["u_has_volume"] = float(shown is not None)
-        c["u_far"] = self.far
-        if shown is not None:
-            c["u_marched"] = shown.texture
-            c["u_marched_px"] = tuple(float(n) for n in shown.size)
-        gl.gloo.set_state(blend=False, depth_test=True, depth_func="always", cull_face=False)
-        c.draw("triangle_strip")
-        gl.gloo.set_state(depth_func="less")
+        self._compositor.put(shown, over, camera, (viewport.width, viewport.height), self.far, scale=scale)
         self._overlays(camera, viewport)
 
     def _overlays(self, camera: Camera, viewport: Viewport) -> None:
@@ -251,18 +233,6 @@ class Renderer:
             gl.gloo.set_viewport(pad, pad, side, side)
             self._axes.draw(camera, viewport.ratio)
             gl.gloo.set_viewport(0, 0, viewport.width, viewport.height)
-
-
-def _composite(heat: bool, exact: bool) -> Any:
-    defines = {name: 1 for name, on in (("HEAT", heat), ("EXACT", exact)) if on}
-    program: Any = gl.gloo.Program(*loader.program("composite", **defines))
-    program["a_corner"] = gl.gloo.VertexBuffer(np.array(gl.UNIT_CORNERS, np.float32))
-    program["u_marched"] = gl.texture_2d((1, 1, 4))
-    program["u_marched_px"] = (1.0, 1.0)
-    program["u_has_volume"], program["u_far"] = 1.0, 1.0
-    if heat:
-        program["u_hot"], program["u_dim"] = gl.texture_2d((1, 1, 4)), 1.0
-    return program
 
 
 def _key(camera: Camera, viewport: Viewport) -> object:

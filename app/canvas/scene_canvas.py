@@ -51,6 +51,7 @@ class SceneCanvas(QObject):
     hover_ended = Signal()
     left_view = Signal()  # the user turned away from the photo that was looked through
     begins = Signal()  # it is on screen, if with nothing drawn yet
+    moved = Signal()  # the camera is moving
     drawn = Signal(float)  # seconds that a frame took
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -247,6 +248,7 @@ class SceneCanvas(QObject):
         renderer.focus = self.navigator.orbit.distance
         if self.navigator.moving(begin):
             self._changed_at = begin
+            self.moved.emit()
         if renderer.answering:
             renderer.upload(HEAT_S)  # an answer that is waited for: one frame with it rather than one before it
         renderer.draw(self.camera(), self._viewport())

@@ -226,6 +226,15 @@ class RenderView(Request):
 
 
 @dataclass(frozen=True, kw_only=True)
+class GiveWay(Request):
+    """The user is at work: photos and jobs leave the cores to the window for ``seconds``. Answered by nothing; jobs
+    still get a turn now and then, however often it is sent."""
+
+    priority: ClassVar[Priority] = Priority.CONTROL
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class CancelJob(Request):
     """Stop the job that request ``job_id`` started; it answers with JobCancelled. Finished work is kept."""
 

@@ -19,7 +19,8 @@ from engine.api.jobs import Job, Progress, told_as
 from engine.api.scene import Float32, UInt8
 from engine.encoders.hypercolumn import LONG_SIDE
 from engine.grid.lift import LiftAccumulator
-from engine.naming import VIEW_CELLS, grown, name_blocks, parent_seen, places
+from engine.grid.places import grown, places
+from engine.naming import VIEW_CELLS, name_blocks, parent_seen
 from engine.photo_names import gathered, read_cells
 from engine.queries.prompt import Namer, Vocabulary, answers
 from engine.training.rooms.grid import fused_grid

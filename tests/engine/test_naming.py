@@ -21,7 +21,7 @@ from engine.encoders.names import NameNetwork
 from engine.encoders.volume import VolumeConfig
 from engine.encoders.words import WordEncoder
 from engine.grid import GridSpec, RadianceGrid
-from engine.naming import SMALLEST, NamedScene, ask_photos, grown, name_blocks, name_scene, parent_seen, smoothed
+from engine.naming import NamedScene, ask_photos, name_blocks, name_scene, parent_seen, smoothed
 from engine.prompting import regions
 from engine.queries.prompt import Vocabulary
 from engine.results import ResultStore
@@ -69,24 +69,11 @@ def test_regions_are_connected_parts_the_largest_first() -> None:
     relevancy = np.array([0.9] * 4 + [0.6] * 3 + [0.9, 0.1], np.float32)
     found = regions(named, relevancy, 0.5)
     assert [round(r.size * 7) for r in found] == [4, 3]  # one block alone is no region
-    assert SMALLEST > 1
     np.testing.assert_allclose(found[0].lo_w, [0, 0.5, 0.5])
     np.testing.assert_allclose(found[0].hi_w, [2, 1, 1])
     np.testing.assert_allclose(found[0].centre_w, [1, 0.75, 0.75])
     assert found[0].score == pytest.approx(0.9)
     assert regions(named, relevancy, 0.95) == ()
-
-
-def test_a_place_is_found_whole_and_nothing_else_grows() -> None:
-    rows = [[x, 1, 1] for x in range(8)] + [[x, 9, 9] for x in range(3)]
-    grid = grid_of(rows)
-    relevancy = np.array([0.04, 0.32, 0.62, 0.64, 0.66, 0.35, 0.2, 0.4, 0.45, 0.4, 0.1], np.float32)
-    found = grown(grid, relevancy)
-    # over .6 lie three that touch; what is beside them belongs to the place at thresholds of which it has .6
-    np.testing.assert_allclose(found[:7], [0.04, 0.5, 0.62, 0.64, 0.66, 0.5, 0.3], atol=1e-6)
-    np.testing.assert_allclose(found[8:], relevancy[8:])  # two are no place at .4, three at .1 have that already
-    assert found.max() == relevancy.max()
-    assert not grown(grid, np.zeros(11, np.float32)).any()
 
 
 def chances_of(named: NamedScene, namer: int = 0) -> UInt8:

@@ -17,6 +17,7 @@ from engine.api.requests import (
     CancelJob,
     EncodeViews,
     FitGrid,
+    GiveWay,
     HoverQuery,
     MatchQuery,
     OpenCapture,
@@ -24,7 +25,7 @@ from engine.api.requests import (
     PixelSource,
     Request,
 )
-from engine.worker import EngineThread
+from engine.worker import MOST_REST_S, EngineThread
 
 
 @dataclass
@@ -265,3 +266,20 @@ def test_jobs_wait_a_moment_after_a_click_but_other_requests_do_not(engine: Runn
     engine.thread._rest_until = 0.0
     engine.thread.send(click())  # wakes the thread
     engine.wait(lambda: "EncodeViews" in engine.handler.log)
+
+
+def test_jobs_wait_while_the_user_is_at_work_but_get_a_turn_now_and_then(engine: Running) -> None:
+    engine.handler.gate.release(1000)
+    engine.thread.send(EncodeViews())
+    engine.wait(lambda: "EncodeViews" in engine.handler.log)
+    begun, turns = time.monotonic(), []
+    while len(turns) < 3:  # however often it is asked to give way
+        engine.thread.send(GiveWay(seconds=3600))
+        if turns[-1:] != [n := engine.handler.log.count("EncodeViews")]:
+            turns.append(n)
+        assert time.monotonic() - begun < 60
+        time.sleep(0.005)
+    assert engine.thread._rest_until - engine.thread._last_turn <= MOST_REST_S + 1e-6
+    query = click()
+    engine.thread.send(query)
+    engine.wait_reply(query, Notice)

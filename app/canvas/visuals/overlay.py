@@ -71,7 +71,7 @@ class Overlay:
     def draw(self, marched: gl.Target, camera: Camera, size: tuple[int, int]) -> Any:
         """The texture (width, height) of ``size`` with what ``camera`` sees of it."""
         p, box = self.program, self._box
-        p["u_marched"], p["u_marched_px"] = marched.texture, tuple(float(n) for n in marched.size)
+        p["u_marched"] = marched.texture
         if box is not None:
             extent = np.array(box.dims) * box.voxel
             p["u_voxel_z"] = box.voxel
