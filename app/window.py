@@ -44,6 +44,7 @@ from app.sessions import Sessions
 from app.settings import LAYOUT_VERSION, Settings
 from app.state import AppState, Colouring, PanelMode
 from app.view_state import ActionsView, ViewState
+from app.wiring import wire
 from engine.api.client import EngineClient
 from engine.api.replies import Region
 
@@ -82,7 +83,7 @@ class Window(QMainWindow):
             surface=self.canvas.surface_at,
             on_opened=self._remember,
             later=QTimer.singleShot,
-            on_found=self._show_region,
+            on_found=self.show_region,
         )
         self.sessions = Sessions(
             self.controller,
@@ -93,9 +94,9 @@ class Window(QMainWindow):
         )
         self.dialogs = Dialogs(self, self.controller, self.canvas, self.sessions)
         self.bridge.received.connect(self.controller.receive)
-        self._hover = Hovering(self.controller, self)
+        self.hover = Hovering(self.controller, self)
         self._build()
-        self._wire()
+        wire(self)
         self._make_actions()
         self.sheet = ShortcutSheet(self)
         self.commands = CommandPalette(self, self.actions_by_id)
@@ -139,51 +140,6 @@ class Window(QMainWindow):
             found=self.found,
         )
         self.status = StatusLabels(self.statusBar())
-
-    def _wire(self) -> None:
-        c, canvas = self.controller, self.canvas
-        canvas.point_clicked.connect(c.click_point)
-        canvas.pixel_clicked.connect(c.click_pixel)
-        canvas.view_clicked.connect(c.look_through)
-        canvas.left_view.connect(c.leave_view)
-        canvas.point_hovered.connect(self._hover.point)
-        canvas.pixel_hovered.connect(self._hover.pixel)
-        canvas.hover_ended.connect(self._hover.end)
-        for source in (self.images.grid, self.images.pane):
-            source.pixel_clicked.connect(c.click_pixel)
-            source.pixel_hovered.connect(self._hover.pixel)
-            source.hover_ended.connect(self._hover.end)
-        self.images.grid.in_sight.connect(c.want_thumbnails)
-        self.images.grid.opened.connect(self._open_large)
-        self.images.pane.closed.connect(lambda: c.set_single(False))
-        self.images.mode_chosen.connect(self._choose_mode)
-        self.images.sort_toggled.connect(lambda: self._trigger("sort"))
-        self.images.single_toggled.connect(lambda: self._trigger("single"))
-        self.layers.visible_toggled.connect(c.toggle_layer)
-        self.layers.opacity_moved.connect(self._set_opacity)
-        self.layers.colouring_chosen.connect(self._choose_colouring)
-        self.layers.threshold_moved.connect(c.set_threshold)
-        self.layers.cutaway_toggled.connect(lambda: self._trigger("cutaway"))
-        self.layers.keypoint_count_moved.connect(c.keypoints.show_best)
-        self.layers.keypoint_colouring_chosen.connect(c.keypoints.colour_by)
-        self.jobs.cancelled.connect(c.jobs.cancel)
-        self.training.asked.connect(self._trigger)
-        self.training.steps_chosen.connect(c.training.choose_steps)
-        self.training.afresh_chosen.connect(c.training.choose_afresh)
-        self.matches.view_chosen.connect(c.select)
-        self.matches.view_opened.connect(c.look_through)
-        self.ask_bar.begun.connect(c.prompts.ready)
-        self.ask_bar.typed.connect(c.prompts.type)
-        self.ask_bar.entered.connect(c.prompts.enter)
-        for at_work in (self.ask_bar.typed, self.ask_bar.threshold_moved, canvas.moved):
-            at_work.connect(self.bridge.give_way)
-        self.ask_bar.removed.connect(c.prompts.remove)
-        self.ask_bar.threshold_moved.connect(c.prompts.set_threshold)
-        self.found.region_chosen.connect(self._show_region)
-        self.banner.dismissed.connect(lambda: c.set(banner=None))
-        self.empty.open_asked.connect(self.dialogs.open_capture)
-        self.empty.demo_asked.connect(self.open_demo)
-        self.empty.recent_chosen.connect(c.open)
 
     def _make_actions(self) -> None:
         bar = build_bars(self, self._runner)
@@ -297,7 +253,7 @@ class Window(QMainWindow):
         """Put the cursor into the prompt bar."""
         self.ask_bar.focus()
 
-    def _show_region(self, region: Region) -> None:
+    def show_region(self, region: Region) -> None:
         self.canvas.frame(region, self.controller.prompts.eye(region))
         bring_to_front(self.docks["found"])
 
@@ -315,7 +271,7 @@ class Window(QMainWindow):
             grow(self, self.docks["training"], self.docks["layers"], TRAINING_HEIGHT)
         self.controller.training.start()
 
-    def _open_large(self, view: int) -> None:
+    def open_large(self, view: int) -> None:
         self.controller.select(view)
         self.controller.set_single(True)
 
@@ -325,16 +281,16 @@ class Window(QMainWindow):
 
         return run
 
-    def _choose_mode(self, mode: str) -> None:
+    def choose_mode(self, mode: str) -> None:
         self.controller.set_mode(cast(PanelMode, mode))
 
-    def _choose_colouring(self, name: str) -> None:
+    def choose_colouring(self, name: str) -> None:
         self.controller.set_colouring(cast(Colouring, name))
 
-    def _set_opacity(self, layer: str, value: float) -> None:
+    def set_opacity(self, layer: str, value: float) -> None:
         self.controller.set_layer(layer, opacity=value)
 
-    def _trigger(self, name: str) -> None:
+    def trigger(self, name: str) -> None:
         self.actions_by_id[name].trigger()
 
     def _set_auto(self, on: bool) -> None:

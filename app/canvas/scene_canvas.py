@@ -10,11 +10,12 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QObject, QPointF, QTimer, Signal
-from PySide6.QtWidgets import QToolTip, QWidget
+from PySide6.QtCore import QObject, QTimer, Signal
+from PySide6.QtWidgets import QWidget
 
 from app.canvas import gl, under
 from app.canvas.camera_sync import Viewport
+from app.canvas.hand import Hand
 from app.canvas.home import NamedView, Orbit, named_view
 from app.canvas.look import LOOKS
 from app.canvas.navigator import Navigator
@@ -24,7 +25,6 @@ from app.canvas.renderer import Renderer
 from app.canvas.scene_setup import extent_of
 from app.canvas.still import render_to_array
 from app.canvas.surface import Holder, Surface
-from app.glyphs import card
 from app.state import Answer
 from app.view_state import CanvasView, VolumeView
 from engine.api.camera import Camera
@@ -66,7 +66,7 @@ class SceneCanvas(QObject):
         self._presenter: Presenter | None = None
         self._view: CanvasView | None = None
         self._pending: CanvasView | None = None
-        self._quads: dict[int, NDArray[np.float64]] = {}
+        self.quads: dict[int, NDArray[np.float64]] = {}  # of each view, the corners (4, 3) of its thumbnail
         self._due_at = math.inf  # when the next frame is to be drawn
         self._changed_at = 0.0
         self.heat_drawn: Answer | None = None  # the answer whose heat the last frame showed
@@ -75,16 +75,22 @@ class SceneCanvas(QObject):
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self._tick)
         p = self.pointer
-        p.clicked.connect(self._click)
-        p.double_clicked.connect(self._centre)
+        self._hand = Hand(self)
+        p.clicked.connect(self._hand.click)
+        p.double_clicked.connect(self._hand.centre)
         p.rotated.connect(self._rotate)
         p.panned.connect(self._pan)
         p.zoomed.connect(self._zoom)
-        p.hovered.connect(self._hover)
+        p.hovered.connect(self._hand.hover)
         p.left.connect(self.hover_ended)
         p.key_held.connect(self._key)
 
     # --- what is shown
+
+    @property
+    def view(self) -> CanvasView | None:
+        """What is to be shown."""
+        return self._view
 
     @property
     def shown(self) -> CanvasView | None:
@@ -312,7 +318,7 @@ class SceneCanvas(QObject):
             view, self._pending = self._pending, None
             self._presenter.present(view)
             views = () if view.scene is None else view.scene.views
-            self._quads = {v.index: quad for v, quad in zip(views, self.renderer.frusta.quads_w, strict=False)}
+            self.quads = {v.index: quad for v, quad in zip(views, self.renderer.frusta.quads_w, strict=False)}
         return self.renderer
 
     def _fit_size(self) -> None:
@@ -324,61 +330,6 @@ class SceneCanvas(QObject):
         return Viewport(size.width(), size.height(), ratio)
 
     # --- pointer
-
-    def _photo_pixel(self, x: float, y: float) -> tuple[int, float, float] | None:
-        """The photo's pixel under the pointer while its overlay is on."""
-        if self._view is None or self.navigator.moving(time.perf_counter()):
-            return None
-        return under.photo_pixel(self._view, self.camera(), x, y)
-
-    def _view_under(self, x: float, y: float) -> int | None:
-        """The frontmost frustum whose thumbnail is under the pointer and not behind the scene."""
-        r = self.renderer
-        if r is None or r.opacity["frusta"] <= 0:
-            return None
-        return under.frustum(self._quads, self.camera(), (x, y), self.pick(x, y), self.navigator.orbit.distance)
-
-    def _click(self, x: float, y: float) -> None:
-        photo = self._photo_pixel(x, y)
-        if photo is not None:
-            self.pixel_clicked.emit(*photo)
-            return
-        view = self._view_under(x, y)
-        if view is not None:
-            self.view_clicked.emit(view)
-            return
-        hit = self.pick(x, y)
-        if hit is not None:
-            self.point_clicked.emit(hit)
-
-    def _centre(self, x: float, y: float) -> None:
-        hit = self.pick(x, y)
-        if hit is not None:
-            self.fly_to_point(hit)
-
-    def _hover(self, x: float, y: float, shift: bool) -> None:
-        self._show_card(x, y)
-        photo = self._photo_pixel(x, y)
-        if photo is not None:
-            self.pixel_hovered.emit(*photo, shift)
-            return
-        hit = self.pick(x, y)
-        if hit is None:
-            self.hover_ended.emit()
-        else:
-            self.point_hovered.emit(hit, shift)
-
-    def _show_card(self, x: float, y: float) -> None:
-        """Say what is known of the keypoint under the pointer."""
-        v, r = self._view, self.renderer
-        if v is None or r is None or r.opacity["keypoints"] <= 0:
-            return
-        camera = self.camera()
-        row = under.keypoint(v, r, camera, (x, y), under.surface(v, r, camera, (x, y)))
-        if row is None:
-            QToolTip.hideText()
-        else:
-            QToolTip.showText(self.widget.mapToGlobal(QPointF(x, y)).toPoint(), card(v.keypoints, row), self.widget)
 
     def _rotate(self, dx: float, dy: float) -> None:
         self._steer(lambda now: self.navigator.rotate(dx, dy, now))

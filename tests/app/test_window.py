@@ -170,11 +170,11 @@ def test_the_image_panel_switches_modes_and_opens_one_photo(window: Window, engi
 def test_a_click_on_a_camera_looks_through_it(window: Window, engine: FakeEngine) -> None:
     window.canvas.go_to("home", fly=False)
     window.canvas.screenshot()
-    quads = window.canvas._quads
+    quads = window.canvas.quads
     camera = window.canvas.camera()
     for view, quad in quads.items():
         at = camera.project(quad.mean(axis=0)[None])[0][0]
-        if window.canvas._view_under(float(at[0]), float(at[1])) == view:
+        if window.canvas._hand._view_under(float(at[0]), float(at[1])) == view:
             click(window.canvas.widget, QPointF(float(at[0]), float(at[1])))
             assert window.controller.state.through == view
             return
