@@ -72,7 +72,7 @@ class _Frames:
         self._window = window
         self.ms: list[float] = []
         self.answer: PromptAnswer | None = None
-        self.thresholds: tuple[tuple[str, float], ...] = ()
+        self.thresholds: tuple[float, ...] = ()
         window.canvas.drawn.connect(self._note)
 
     def _note(self, seconds: float) -> None:
@@ -81,7 +81,7 @@ class _Frames:
         renderer, view = canvas.renderer, canvas.shown
         if renderer is None or view is None or renderer.answering:
             return
-        self.answer, self.thresholds = view.prompts.answer, view.prompts.thresholds
+        self.answer, self.thresholds = view.prompts.answer, tuple(p.threshold for p in view.prompts.shown)
 
     def stop(self) -> None:
         self._window.canvas.drawn.disconnect(self._note)
@@ -138,7 +138,7 @@ def _thresholds(app: Any, window: Window, rounds: int) -> dict[str, Any]:
         slider.setValue(value)
 
         def shows(value: int = value) -> bool:
-            return any(abs(threshold - value / 100) < 1e-6 for _, threshold in frames.thresholds)
+            return any(abs(threshold - value / 100) < 1e-6 for threshold in frames.thresholds)
 
         waits.append(_wait(app, begun, shows))
         live(app, 0.05)

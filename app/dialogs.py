@@ -14,6 +14,7 @@ from app.sessions import Sessions
 from engine.api.errors import QueryError
 
 GEOMETRY = "Captures and geometry (*.json *.ply *.obj *.glb *.gltf *.npy *.log);;All files (*)"
+PICTURES = "Pictures (*.png *.jpg *.jpeg *.webp *.bmp *.tif *.tiff);;All files (*)"
 SESSIONS = f"Sessions (*{SUFFIX});;All files (*)"
 KEYPOINTS = "NPZ: everything (*.npz);;PLY: points (*.ply);;COLMAP: points3D (*.txt)"
 
@@ -81,6 +82,11 @@ class Dialogs:
         folder = QFileDialog.getExistingDirectory(self._parent, "Load trained weights from")
         if folder:
             self._controller.training.load_weights(folder)
+
+    def look_for(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self._parent, "Find what a picture shows", "", PICTURES)
+        if path:
+            self._controller.prompts.look_for(path)
 
     def copy_camera(self) -> None:
         """Put the canvas's camera on the clipboard."""

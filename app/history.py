@@ -98,11 +98,11 @@ class History:
         if not what or new.scene is None:
             return
         now = self._clock()
-        dragged = what == self._last[0] and now - self._last[1] < TOGETHER_S and _by_slider(before, after, what)
-        if not dragged:
+        slid = _by_slider(before, after, what)
+        if not (slid and what == self._last[0] and now - self._last[1] < TOGETHER_S):
             self._before.append(before)
             del self._before[:-MOST]
-        self._last = (what, now)
+        self._last = (what, now) if slid else ((), 0.0)
         self._after.clear()
         self._tell()
 

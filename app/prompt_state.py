@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from engine.api.replies import PromptFound, PromptReply
-from engine.api.requests import THRESHOLD
+from engine.api.requests import THRESHOLD, Example
 from engine.api.scene import Volume
 
 MOST = 6
 """Prompts at once: as many as there are colours that are told apart."""
 SOFTNESS = 0.12
-"""Relevancy over the threshold at which a prompt shows fully."""
 LONGEST = 120
 """Characters of a prompt that are kept."""
 
@@ -28,6 +27,8 @@ class Prompt:
         threshold: relevancy in [0, 1] from which on it shows.
         colour: place in ``app.colormaps.prompt_colours``; -1 for negatives.
         draft: still being typed.
+        example: what is looked for in place of the text, which is then only its name.
+        softness: relevancy over the threshold at which it shows fully.
     """
 
     text: str
@@ -35,6 +36,8 @@ class Prompt:
     threshold: float = THRESHOLD
     colour: int = -1
     draft: bool = False
+    softness: float = SOFTNESS
+    example: Example | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,14 +60,19 @@ def parse(text: str) -> list[tuple[str, bool]]:
     return out
 
 
+def free_colour(prompts: Sequence[Prompt]) -> int | None:
+    """A colour that none has; None when there are as many prompts as can be told apart."""
+    taken = {p.colour for p in prompts}
+    return next((n for n in range(MOST) if n not in taken), None)
+
+
 def added(prompts: tuple[Prompt, ...], text: str, *, draft: bool = False) -> tuple[Prompt, ...]:
     """``prompts`` with those in ``text`` that are new, in colours that are free; no more than ``MOST``."""
     out = list(prompts)
     for word, negative in parse(text):
         if any(p.text.casefold() == word.casefold() and p.negative == negative for p in out):
             continue
-        taken = {p.colour for p in out}
-        free = next((n for n in range(MOST) if n not in taken), None)
+        free = free_colour(out)
         if negative:
             out.append(Prompt(word, negative=True, draft=draft))
         elif free is not None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import PurePath
 
 import numpy as np
 
 from app.on_features import Kind, OnFeatures
-from app.prompt_state import PromptAnswer, added
+from app.prompt_state import LONGEST, MOST, Prompt, PromptAnswer, added, free_colour
 from app.state import Store
 from engine.api.replies import Failed, PromptFound, PromptReply, Region, Reply, SceneNamed
-from engine.api.requests import NameScene, PromptQuery, Request
+from engine.api.requests import Example, NameScene, PictureExample, PromptQuery, RegionExample, Request
 from engine.api.scene import ViewInfo
 
 Pos = tuple[float, float, float]
@@ -51,8 +52,9 @@ class PromptsDesk:
         self._entered = ""  # the prompt whose best region is to be shown once it is known
 
     def opened(self) -> None:
-        """Another capture is open: prompts that were kept are asked of it."""
-        self._store.update(naming=bool(self._store.state.prompts))
+        """Another capture is open: prompts that were kept are asked of it, but for those by a place of the other."""
+        kept = tuple(p for p in self._store.state.prompts if not isinstance(p.example, RegionExample))
+        self._store.update(prompts=kept, naming=bool(kept))
 
     def ready(self) -> None:
         """Words are about to be typed."""
@@ -90,6 +92,40 @@ class PromptsDesk:
         prompts = self._store.state.prompts
         self._store.update(prompts=tuple(replace(p, threshold=value) if p.text == text else p for p in prompts))
         self._soon()
+
+    def set_softness(self, text: str, value: float) -> None:
+        """How far over its threshold a prompt shows fully; nothing is asked anew."""
+        prompts = self._store.state.prompts
+        self._store.update(prompts=tuple(replace(p, softness=value) if p.text == text else p for p in prompts))
+
+    def look_like(self, region: Region) -> None:
+        """Ask for places like one that was found."""
+        s = self._store.state
+        if s.prompted is None:
+            return
+        text = next((f.prompt for f in s.prompted.reply.found if region in f.regions), None)
+        prompt = next((p for p in added(s.prompts, s.draft, draft=True) if p.text == text), None)
+        if prompt is None:
+            return
+        negatives = tuple(p.text for p in s.prompts if p.negative)
+        of = prompt.example or prompt.text
+        self._exemplify(f"like {prompt.text}", RegionExample(of, region.centre_w, prompt.threshold, negatives))
+
+    def look_for(self, path: str) -> None:
+        """Ask for what a picture shows."""
+        self._exemplify(f"like {PurePath(path).name}", PictureExample(path))
+
+    def _exemplify(self, name: str, example: Example) -> None:
+        prompts = self._store.state.prompts
+        number = 1 + sum(p.text.startswith(name) for p in prompts)
+        text = (name if number == 1 else f"{name} {number}")[:LONGEST]
+        colour = free_colour(prompts)
+        if colour is None:
+            self._store.update(notice=f"There are {MOST} prompts already; forget one first.")
+            return
+        self._store.update(prompts=(*prompts, Prompt(text, colour=colour, example=example)), naming=True)
+        self._entered = text
+        self.ask()
 
     def eye(self, region: Region) -> Pos | None:
         """Where the photo was taken that sees a region best; None when none does."""
@@ -153,6 +189,7 @@ class PromptsDesk:
             prompts=tuple(p.text for p in wanted),
             negatives=tuple(p.text for p in prompts if p.negative),
             thresholds=tuple(p.threshold for p in wanted),
+            examples=tuple(p.example for p in wanted),
         )
         self._store.update(prompt_query=request.id)
         self._send(request)

@@ -348,6 +348,7 @@ def _actions(state: AppState, colouring: Colouring) -> ActionsView:
             "grid",
             "close_capture",
             "ask",
+            "look_for",
         }
         enabled |= {"copy_camera", "paste_camera", "save_session"}
         if state.scene.views:
@@ -359,6 +360,8 @@ def _actions(state: AppState, colouring: Colouring) -> ActionsView:
             enabled |= {"features", "spread", "keypoints", "mode_scene", "mode_agreement"}
     if state.prompts or state.draft:
         enabled.add("clear_prompts")
+    if state.prompted is not None and any(f.regions for f in state.prompted.reply.found):
+        enabled.add("ask_like")
     if state.keypoints is not None:
         enabled.add("save_keypoints")
     if state.query or state.pinned or state.through is not None or state.single or state.banner:

@@ -17,9 +17,9 @@ def prompts_over(state: AppState) -> PromptsOver:
     answer = state.prompted
     covered = state.pinned is not None or state.preview is not None
     if answer is None or covered or state.volume is None or answer.volume is not state.volume or not layer.visible:
-        return PromptsOver(None, (), (), layer)
-    shown = [p for p in _all(state) if not p.negative and p.text in answer.by_text]
-    return PromptsOver(answer, tuple(p.colour for p in shown), tuple((p.text, p.threshold) for p in shown), layer)
+        return PromptsOver(None, (), layer)
+    shown = tuple(p for p in _all(state) if not p.negative and p.text in answer.by_text)
+    return PromptsOver(answer, shown, layer)
 
 
 def prompts_view(state: AppState) -> PromptsView:
@@ -59,6 +59,8 @@ def _message(state: AppState, prompt: Prompt, found: PromptFound | None) -> str:
     """How it went, in a few words."""
     if found is None:
         return "looking…" if state.named is not None else "waiting"
+    if found.trouble:
+        return found.trouble
     if not found.known:
         like = f"; did you mean {', '.join(found.spelled)}?" if found.spelled else ""
         return f"no word of this is known{like}"
@@ -67,7 +69,7 @@ def _message(state: AppState, prompt: Prompt, found: PromptFound | None) -> str:
         return f"not in its vocabulary; nearest: {near}"
     if not found.regions:
         return f"nothing here looks like that (best {found.best:.2f})"
-    name, cosine = found.nearest[0]
+    name, cosine = found.nearest[0] if found.nearest else ("", 1.0)
     taken = "" if cosine >= NAMED else f"as “{name}”, "
     count = len(found.regions)
     places = "1 place" if count == 1 else f"{count} places"

@@ -12,10 +12,10 @@ from PySide6.QtCore import QIODevice, QSaveFile
 
 from app.canvas.home import Orbit
 from app.edits import Edits
-from app.prompt_state import LONGEST, MOST, Prompt
+from app.prompt_state import LONGEST, MOST, SOFTNESS, Prompt
 from app.state import LAYERS, Colouring, KeypointColouring, Layer, PanelMode, Sort, ThemeName
 from engine.api.errors import CacheError, CaptureError
-from engine.api.requests import PixelSource, PointSource
+from engine.api.requests import Example, PictureExample, PixelSource, PointSource, RegionExample
 
 SUFFIX = ".condense"
 FORMAT = "condense-session-1"
@@ -113,7 +113,14 @@ def _edits(raw: Any) -> Edits:
         name: Layer(bool(x["visible"]), _share(x["opacity"])) for name, x in raw["layers"].items() if name in LAYERS
     }
     prompts = tuple(
-        Prompt(str(p["text"])[:LONGEST], bool(p["negative"]), _share(p["threshold"]), _colour(p["colour"]))
+        Prompt(
+            str(p["text"])[:LONGEST],
+            bool(p["negative"]),
+            _share(p["threshold"]),
+            _colour(p["colour"]),
+            softness=_share(p.get("softness", SOFTNESS)),
+            example=_example(p.get("example")),
+        )
         for p in raw["prompts"][: 2 * MOST]
     )
     pos = raw["match_pos_w"]
@@ -129,6 +136,19 @@ def _edits(raw: Any) -> Edits:
         sort=_one_of(raw["sort"], Sort),
         keypoint_count=min(max(int(raw["keypoint_count"]), 1), 1 << 16),
         keypoint_colouring=_one_of(raw["keypoint_colouring"], KeypointColouring),
+    )
+
+
+def _example(raw: Any) -> Example | None:
+    if raw is None:
+        return None
+    if "path" in raw:
+        return PictureExample(str(raw["path"]))
+    of = raw["of"] if isinstance(raw["of"], str) else _example(raw["of"])
+    if of is None:
+        raise ValueError("an example of nothing")
+    return RegionExample(
+        of, _triple(raw["centre_w"]), _share(raw["threshold"]), tuple(str(n) for n in raw["negatives"])
     )
 
 

@@ -7,6 +7,7 @@ from typing import cast
 
 from PySide6.QtCore import QByteArray, QSettings
 
+from app.prompts import KEPT
 from app.state import ThemeName
 
 KEPT_RECENT = 8
@@ -46,10 +47,7 @@ class Settings:
     @property
     def recent(self) -> tuple[str, ...]:
         """Captures opened before, newest first; those that are gone are left out."""
-        value = self._store.value("recent", [])
-        # a list of one comes back as a string from an INI file
-        paths = [value] if isinstance(value, str) else cast("list[object]", value) if isinstance(value, list) else []
-        return tuple(str(p) for p in paths if Path(str(p)).exists())[:KEPT_RECENT]
+        return tuple(p for p in _texts(self._store.value("recent", [])) if Path(p).exists())[:KEPT_RECENT]
 
     def add_recent(self, path: str) -> tuple[str, ...]:
         """Put a capture first and return the new list."""
@@ -57,6 +55,15 @@ class Settings:
         paths = [full, *(p for p in self.recent if p != full)][:KEPT_RECENT]
         self._store.setValue("recent", paths)
         return self.recent
+
+    @property
+    def prompts(self) -> tuple[str, ...]:
+        """Prompts that were entered before, newest first."""
+        return _texts(self._store.value("prompts", []))[:KEPT]
+
+    @prompts.setter
+    def prompts(self, texts: tuple[str, ...]) -> None:
+        self._store.setValue("prompts", list(texts))
 
     def save_layout(self, geometry: QByteArray, state: QByteArray) -> None:
         self._store.setValue("layout/geometry", geometry)
@@ -71,3 +78,9 @@ class Settings:
 
     def sync(self) -> None:
         self._store.sync()
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    # a list of one comes back as a string from an INI file
+    some = [value] if isinstance(value, str) else cast("list[object]", value) if isinstance(value, list) else []
+    return tuple(str(text) for text in some)

@@ -45,13 +45,11 @@ class PromptsOver:
 
     Attributes:
         answer: what they found.
-        colours: of those that show, places in ``app.colormaps.prompt_colours``.
-        thresholds: their texts, and from which relevancy on they show.
+        shown: those of it that show.
     """
 
     answer: PromptAnswer | None
-    colours: tuple[int, ...]
-    thresholds: tuple[tuple[str, float], ...]
+    shown: tuple[Prompt, ...]
     layer: Layer
 
 

@@ -49,6 +49,7 @@ from engine.api.client import EngineClient
 from engine.api.replies import Region
 
 Pos = tuple[float, float, float]
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 TRAINING_HEIGHT = 540  # of its dock, so that pictures and curves are seen at once
 
 
@@ -75,7 +76,7 @@ class Window(QMainWindow):
         self.bridge = Bridge(engine, self)
         self.canvas = SceneCanvas(self)
         # the canvas is shown while the capture opens, so that its shaders are compiled meanwhile
-        state = AppState(theme=settings.theme, recent=settings.recent, opening=path)
+        state = AppState(theme=settings.theme, recent=settings.recent, prompt_history=settings.prompts, opening=path)
         self.controller = Controller(
             self.bridge,
             state,
@@ -253,6 +254,10 @@ class Window(QMainWindow):
         """Put the cursor into the prompt bar."""
         self.ask_bar.focus()
 
+    def ask_like(self) -> None:
+        """Ask for places like the one that is chosen in the list."""
+        self.found.ask_like()
+
     def show_region(self, region: Region) -> None:
         self.canvas.frame(region, self.controller.prompts.eye(region))
         bring_to_front(self.docks["found"])
@@ -320,9 +325,11 @@ class Window(QMainWindow):
         self.bridge.start()  # with the request there already, it comes before the libraries
 
     def _open(self, path: str) -> None:
-        """A capture, or a session."""
+        """A capture, a session, or a picture to look for."""
         if path.endswith(SUFFIX):
             self.sessions.open(Path(path))
+        elif path.lower().endswith(PICTURES) and self.controller.state.scene is not None:
+            self.controller.prompts.look_for(path)  # a crop of a photo, to be found in the scene
         else:
             self.controller.open(path)
 
@@ -338,6 +345,7 @@ class Window(QMainWindow):
 
     def closeEvent(self, event: QCloseEvent) -> None:
         self._settings.save_layout(QByteArray(self.saveGeometry()), QByteArray(self.saveState(LAYOUT_VERSION)))
+        self._settings.prompts = self.controller.state.prompt_history
         self._settings.sync()
         self.controller.detach()
         self.bridge.close()

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.api.errors import QueryError
+from engine.api.errors import CondenseError, QueryError
 from engine.api.replies import JobFinished, PromptFound, PromptReply, Region, Reply, SceneNamed
-from engine.api.requests import THRESHOLD, NameScene, PromptQuery
+from engine.api.requests import THRESHOLD, Example, NameScene, PromptQuery
 from engine.api.scene import Float32
 from engine.encoders.words import WordEncoder, load_words
 from engine.grid.places import places
+from engine.likeness import alike
 from engine.naming import NamedScene, ask_photos, name_scene
 from engine.queries.prompt import Vocabulary
 from engine.runtime import asset_path, resolve_device
@@ -102,8 +103,13 @@ def prompt(scene: SceneState, request: PromptQuery) -> PromptReply:
     if len(request.prompts) + len(request.negatives) > MOST_PROMPTS:
         raise QueryError("these are too many prompts at once", expected=f"at most {MOST_PROMPTS}")
     thresholds = [*request.thresholds, *[THRESHOLD] * len(request.prompts)]
-    asked = zip(request.prompts, thresholds, strict=False)
-    found = tuple(_found(named, text, request.negatives, threshold) for text, threshold in asked)
+    examples = [*request.examples, *[None] * len(request.prompts)]
+    found = tuple(
+        _found(named, text, request.negatives, threshold)
+        if example is None
+        else _exemplified(scene, named, text, example, threshold)
+        for text, threshold, example in zip(request.prompts, thresholds, examples, strict=False)
+    )
     milliseconds = (time.perf_counter() - start) * 1e3
     return PromptReply(id=request.id, version=scene.version, found=found, milliseconds=milliseconds)
 
@@ -124,6 +130,21 @@ def _found(named: NamedScene, text: str, negatives: tuple[str, ...], threshold: 
         spelled=tuple(words().spelled_like(unknown[0])) if unknown and not answer.within else (),
         regions=regions(named, relevancy, threshold),
     )
+
+
+def _exemplified(scene: SceneState, named: NamedScene, name: str, example: Example, threshold: float) -> PromptFound:
+    """The other prompts are answered even where an example cannot be."""
+    trouble = ""
+    try:
+        relevancy = alike(scene, named, example)
+    except CondenseError as e:
+        relevancy, trouble = np.zeros(len(named.coarse.index), np.float32), e.what
+    level = np.round(255 * relevancy).astype(np.uint8)
+    return PromptFound(
+        prompt=name, relevancy=level[named.parent], views={view: named.in_view(view, level) for view in named.views},
+        best=float(relevancy.max(initial=0)), known=(name,), unknown=(), nearest=(), within=True, spelled=(),
+        regions=regions(named, relevancy, threshold), trouble=trouble,
+    )  # fmt: skip
 
 
 def regions(named: NamedScene, relevancy: Float32, threshold: float) -> tuple[Region, ...]:

@@ -12,7 +12,6 @@ from app.canvas.scene_setup import show_points, show_scene
 from app.canvas.visuals.markers import Mark
 from app.canvas.visuals.prompts import IN_GROUP
 from app.glyphs import glyphs, shown
-from app.prompt_state import SOFTNESS
 from app.state import Answer
 from app.view_state import CanvasView, MatchesView, PromptsOver, VolumeView
 from engine.api.camera import Camera
@@ -98,19 +97,19 @@ class Presenter:
     def _prompts(self, was: PromptsOver | None, new: CanvasView) -> None:
         over = new.prompts
         few, many = self._r.prompts
-        use, rest = (few, many) if len(over.colours) <= IN_GROUP else (many, few)
-        asked = tuple(text for text, _ in over.thresholds)
+        use, rest = (few, many) if len(over.shown) <= IN_GROUP else (many, few)
+        asked = tuple(p.text for p in over.shown)
         if over.answer is None:
             few.clear()
             many.clear()
-        elif was is None or was.answer is not over.answer or asked != tuple(text for text, _ in was.thresholds):
+        elif was is None or was.answer is not over.answer or asked != tuple(p.text for p in was.shown):
             rest.clear()
             use.set(over.answer.volume, [over.answer.by_text[text].relevancy for text in asked])
         table = [rgb(colour) for colour in colormaps.prompt_colours()]
         shown = over.layer.opacity
         use.set_style(
-            [table[n] for n in over.colours], [from_ for _, from_ in over.thresholds],
-            opacity=0.9 * shown * new.volume.layer.opacity, softness=SOFTNESS, dim=min(1.0, shown * 1.2),
+            [table[p.colour] for p in over.shown], [(p.threshold, p.softness) for p in over.shown],
+            opacity=0.9 * shown * new.volume.layer.opacity, dim=min(1.0, shown * 1.2),
         )  # fmt: skip
 
     def _layers(self, old: CanvasView | None, new: CanvasView) -> None:

@@ -11,11 +11,13 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QLineEdit,
+    QMenu,
     QSizePolicy,
     QSlider,
     QToolButton,
     QVBoxLayout,
     QWidget,
+    QWidgetAction,
 )
 
 from app import colormaps
@@ -59,6 +61,7 @@ class PromptChip(QFrame):
     """One prompt: its colour, its text, from which relevancy on it shows, how it went."""
 
     threshold_moved = Signal(str, float)
+    softness_moved = Signal(str, float)
     removed = Signal(str)
 
     def __init__(self) -> None:
@@ -74,6 +77,16 @@ class PromptChip(QFrame):
         self.slider.setFixedWidth(80)
         self.slider.setToolTip("Show it from this relevancy on")
         self.slider.valueChanged.connect(self._moved)
+        self.softness = QSlider(Qt.Orientation.Horizontal)
+        self.softness.setRange(1, 60)
+        self.softness.setFixedWidth(160)
+        self.softness.setToolTip("How far over that relevancy it shows fully: left is a sharp edge")
+        self.softness.valueChanged.connect(self._softened)
+        self.more_button = QToolButton()
+        self.more_button.setText("⋯")
+        self.more_button.setToolTip("How softly it begins")
+        self.more_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.more_button.setMenu(_with_label("Softness", self.softness, self))
         self.close_button = QToolButton()
         self.close_button.setText("×")
         self.close_button.setToolTip("Forget this prompt")
@@ -86,7 +99,11 @@ class PromptChip(QFrame):
         row.addWidget(self.label)
         row.addWidget(self.message, 1)
         row.addWidget(self.slider)
+        row.addWidget(self.more_button)
         row.addWidget(self.close_button)
+
+    def _softened(self, value: int) -> None:
+        self.softness_moved.emit(self._text, value / 100)
 
     def _moved(self, value: int) -> None:
         self.threshold_moved.emit(self._text, value / 100)
@@ -102,11 +119,26 @@ class PromptChip(QFrame):
         self.label.setText(f"−{p.text}" if p.negative else p.text)
         self.message.setText(row.message)
         self.message.setToolTip(row.message)
-        self.slider.blockSignals(True)
-        self.slider.setValue(round(p.threshold * 100))
-        self.slider.blockSignals(False)
+        for slider, value in ((self.slider, p.threshold), (self.softness, p.softness)):
+            slider.blockSignals(True)
+            slider.setValue(round(value * 100))
+            slider.blockSignals(False)
         self.slider.setVisible(not p.negative and not p.draft)
+        self.more_button.setVisible(not p.negative and not p.draft)
         self.close_button.setVisible(not p.draft)
+
+
+def _with_label(text: str, slider: QSlider, parent: QWidget) -> QMenu:
+    """A menu of one slider."""
+    page = QWidget()
+    row = QHBoxLayout(page)
+    row.setContentsMargins(PAD, GAP, PAD, GAP)
+    row.addWidget(QLabel(text))
+    row.addWidget(slider)
+    menu, entry = QMenu(parent), QWidgetAction(parent)
+    entry.setDefaultWidget(page)
+    menu.addAction(entry)
+    return menu
 
 
 class Field(QLineEdit):
@@ -127,6 +159,7 @@ class AskBar(QWidget):
     entered = Signal(str)
     removed = Signal(str)
     threshold_moved = Signal(str, float)
+    softness_moved = Signal(str, float)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -164,6 +197,7 @@ class AskBar(QWidget):
         while len(self.chips) < len(view.rows):
             chip = PromptChip()
             chip.threshold_moved.connect(self.threshold_moved)
+            chip.softness_moved.connect(self.softness_moved)
             chip.removed.connect(self.removed)
             self.chips.append(chip)
         columns = 1 if len(view.rows) <= IN_ONE_COLUMN else 2

@@ -145,6 +145,7 @@ class PromptFound:
         within: whether it is within the vocabulary; otherwise nothing is found.
         spelled: known words that are spelled like the first unknown one.
         regions: where it is, the largest first.
+        trouble: why it could not be looked for; "": it was.
     """
 
     prompt: str
@@ -157,6 +158,7 @@ class PromptFound:
     within: bool
     spelled: tuple[str, ...]
     regions: tuple[Region, ...]
+    trouble: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, TypeAlias
 
 from engine.api.camera import Camera
 
@@ -95,12 +95,39 @@ THRESHOLD = 0.5
 """From which relevancy on a place counts as found, where nothing else is asked."""
 
 
+@dataclass(frozen=True)
+class RegionExample:
+    """A place that a prompt found: what looks like it?
+
+    Attributes:
+        of: the words, or the example, that found it, without ``negatives`` and from ``threshold`` on.
+        centre_w: of the place; the nearest that is found is meant.
+    """
+
+    of: str | Example
+    centre_w: tuple[float, float, float]
+    threshold: float = THRESHOLD
+    negatives: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class PictureExample:
+    """A picture, such as a crop of a photo: where is what it shows?"""
+
+    path: str
+
+
+Example: TypeAlias = RegionExample | PictureExample
+
+
 @dataclass(frozen=True, kw_only=True)
 class PromptQuery(Request):
     """Where in the scene are things of these words? Answered by PromptReply; the scene must be named.
 
     Attributes:
         prompts: what to look for.
+        examples: for each prompt, what to look for in place of its words, which are then only its name; None, or
+            nothing at all: the words.
         negatives: what is not meant.
         thresholds: for each prompt, from which relevancy on it counts as found, for the list of regions.
     """
@@ -109,6 +136,7 @@ class PromptQuery(Request):
     prompts: tuple[str, ...]
     negatives: tuple[str, ...] = ()
     thresholds: tuple[float, ...] = ()
+    examples: tuple[Example | None, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

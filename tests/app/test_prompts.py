@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from driving import MakeWindow, wait_ready
 from fake_prompts import VOCABULARY, named, prompted
 from fakes import THINGS, FakeEngine, featured, room_scene
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
+from PySide6.QtGui import QDropEvent
 from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 from test_controller import Outbox, opened
@@ -18,11 +21,11 @@ from app import colormaps
 from app.canvas.look import rgb
 from app.controller import Controller
 from app.panels.prompt_paint import blended
-from app.prompt_state import MOST, Prompt, added, parse
+from app.prompt_state import MOST, SOFTNESS, Prompt, added, parse
 from app.resolve import resolve
 from app.window import Window
 from engine.api.replies import Failed, JobFinished, Region
-from engine.api.requests import MatchQuery, NameScene, PromptQuery
+from engine.api.requests import THRESHOLD, MatchQuery, NameScene, PictureExample, PromptQuery, RegionExample
 
 
 def test_what_is_typed_is_parted_at_commas_and_minuses() -> None:
@@ -116,7 +119,7 @@ def test_a_moved_threshold_shows_at_once_and_asks_nothing_for_the_picture() -> N
     controller.prompts.set_threshold("chair", 0.7)
     moved = resolve(controller.state).canvas.prompts
     assert moved.answer is shown.answer
-    assert moved.thresholds == (("chair", 0.7),)
+    assert [p.threshold for p in moved.shown] == [0.7]
 
 
 def test_an_answer_that_comes_after_all_were_cleared_shows_nothing() -> None:
@@ -142,6 +145,54 @@ def test_a_threshold_that_is_moved_leads_nowhere() -> None:
     controller.prompts.enter("table")
     answer(controller, outbox)
     assert len(went) == 1
+
+
+def test_places_like_one_that_was_found() -> None:
+    controller, outbox, _ = ready()
+    controller.prompts.enter("chair -table")
+    answer(controller, outbox)
+    assert controller.state.prompted is not None
+    region = controller.state.prompted.by_text["chair"].regions[0]
+    controller.prompts.look_like(region)
+    request = outbox.of(PromptQuery)[-1]
+    assert request.prompts == ("chair", "like chair")
+    assert request.examples == (None, RegionExample("chair", region.centre_w, THRESHOLD, ("table",)))
+    controller.prompts.look_like(region)
+    assert [p.text for p in controller.state.prompts] == ["chair", "table", "like chair", "like chair 2"]
+    controller.prompts.look_for("/some/crop.png")
+    assert outbox.of(PromptQuery)[-1].examples[-1] == PictureExample("/some/crop.png")
+    controller.prompts.look_like(replace(region, size=0.5))  # a place that is no more
+    assert len(controller.state.prompts) == 5
+    controller.prompts.opened()  # another capture has not this place, but may show what the picture does
+    assert [p.text for p in controller.state.prompts] == ["chair", "table", "like crop.png"]
+    for n in range(5):
+        controller.prompts.look_for(f"/{n}.png")
+    assert len(controller.state.prompts) == 7
+    assert "forget one" in controller.state.notice
+
+
+def test_an_example_that_cannot_be_looked_for_says_why() -> None:
+    controller, outbox, _ = ready()
+    controller.prompts.look_for("/gone.png")
+    volume = controller.state.volume
+    assert volume is not None
+    reply = prompted(room_scene(4), volume, outbox.of(PromptQuery)[-1], THINGS)
+    (found,) = reply.found
+    controller.receive(replace(reply, found=(replace(found, trouble="the image cannot be read"),)))
+    assert resolve(controller.state).prompts.rows[0].message == "the image cannot be read"
+
+
+def test_softness_shows_without_asking() -> None:
+    controller, outbox, _ = ready()
+    controller.prompts.enter("chair")
+    answer(controller, outbox)
+    before = len(outbox.of(PromptQuery))
+    controller.prompts.set_softness("chair", 0.4)
+    assert len(outbox.of(PromptQuery)) == before
+    (shown,) = resolve(controller.state).canvas.prompts.shown
+    assert (shown.threshold, shown.softness) == (THRESHOLD, 0.4)
+    controller.history.undo()
+    assert controller.state.prompts[0].softness == SOFTNESS
 
 
 def test_negatives_alone_ask_nothing() -> None:
@@ -207,7 +258,7 @@ def test_prompts_are_kept_for_the_next_capture() -> None:
 
 def test_photos_blend_as_the_scene_does() -> None:
     one = np.array([[0, 51, 128, 255]], np.uint8)
-    pixels = blended([one, one[:, ::-1]], (0, 1), [0.3, 0.9])
+    pixels = blended([one, one[:, ::-1]], [Prompt("a", threshold=0.3, colour=0), Prompt("b", threshold=0.9, colour=1)])
     assert pixels.shape == (1, 4, 4)
     assert not pixels[0, 1].any()
     first = np.round(255 * np.array(rgb(colormaps.prompt_colours()[0])) * 0.85)
@@ -263,6 +314,7 @@ def test_more_than_three_share_the_picture(asked: tuple[Window, FakeEngine], qtb
     window, _ = asked
     window.ask_bar.entered.emit("a, b, c, table, chair")
     qtbot.waitUntil(lambda: window.controller.state.prompted is not None, timeout=5_000)
+    window.canvas.go_to("home", fly=False)  # Enter flies to one of them
     assert [p.colour for p in window.controller.state.prompts] == [0, 1, 2, 3, 4]
     assert coloured(window, 3) > 200
     assert coloured(window, 4) > 200
@@ -282,6 +334,40 @@ def test_enter_goes_to_the_best_place_and_a_line_goes_to_its_own(
     assert window.found.list.count() == 1
     window.found.list.itemClicked.emit(window.found.list.item(0))
     np.testing.assert_allclose(window.canvas.navigator.orbit.target_w, centre, atol=1e-6)
+
+
+def test_softness_and_likeness_by_the_window(asked: tuple[Window, FakeEngine], qtbot: QtBot) -> None:
+    window, engine = asked
+    QTest.keyClicks(window.ask_bar.field, "chair")
+    QTest.keyClick(window.ask_bar.field, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: window.found.list.count() == 1, timeout=5_000)
+    qtbot.waitUntil(lambda: not window.canvas.navigator.moving(time.perf_counter()), timeout=5_000)
+    window.ask_bar.chips[0].softness.setValue(1)
+    sharp = coloured(window, 0)
+    window.ask_bar.chips[0].softness.setValue(60)
+    assert coloured(window, 0) < sharp
+    QTest.keyClick(window.windowHandle(), Qt.Key.Key_L, Qt.KeyboardModifier.ControlModifier)
+    qtbot.waitUntil(lambda: len(window.controller.state.prompts) == 2, timeout=5_000)
+    request = next(r for r in reversed(engine.requests) if isinstance(r, PromptQuery))
+    assert isinstance(request.examples[1], RegionExample)
+
+
+def test_a_picture_that_is_dropped_is_looked_for(asked: tuple[Window, FakeEngine], qtbot: QtBot) -> None:
+    window, _ = asked
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile("/pictures/crop.PNG")])
+    none, left = Qt.KeyboardModifier.NoModifier, Qt.MouseButton.LeftButton
+    window.dropEvent(QDropEvent(QPointF(50, 50), Qt.DropAction.CopyAction, data, left, none))
+    assert [p.example for p in window.controller.state.prompts] == [PictureExample("/pictures/crop.PNG")]
+
+
+def test_prompts_that_were_entered_are_remembered(make_window: MakeWindow, tmp_path: Path) -> None:
+    first = make_window(FakeEngine(count=2))
+    first.controller.prompts.enter("chair")
+    first.controller.prompts.enter("blue sofa, lamp")
+    first.close()
+    second = make_window(FakeEngine(count=2))
+    assert second.controller.state.prompt_history == ("blue sofa, lamp", "chair")
 
 
 def test_escape_clears_the_field_first(asked: tuple[Window, FakeEngine], qtbot: QtBot) -> None:

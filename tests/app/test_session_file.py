@@ -18,11 +18,15 @@ from app.prompt_state import Prompt
 from app.session_file import FORMAT, SavedSession, read_session, write_session
 from app.state import Layer
 from engine.api.errors import CacheError, CaptureError
-from engine.api.requests import PixelSource, PointSource
+from engine.api.requests import PictureExample, PixelSource, PointSource, RegionExample
 
 EDITS = Edits(
     match=PixelSource(3, 10.5, 20.25), match_pos_w=(1.0, 2.0, 3.0),
-    prompts=(Prompt("sofa", threshold=0.4, colour=1), Prompt("wall", negative=True)),
+    prompts=(
+        Prompt("sofa", threshold=0.4, colour=1, softness=0.3),
+        Prompt("like sofa", colour=2, example=RegionExample("sofa", (0.0, 1.0, 2.0), 0.4, ("wall",))),
+        Prompt("like that", colour=3, example=RegionExample(PictureExample("/crop.png"), (0.0, 1.0, 2.0))),
+        Prompt("wall", negative=True)),
     layers=(("volume", Layer(False, 0.5)), ("heat", Layer())), colouring="features", panel_mode="heat", sort="score",
     keypoint_count=512, threshold=0.7, cutaway=False, keypoint_colouring="features",
 )  # fmt: skip

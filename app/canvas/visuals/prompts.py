@@ -23,7 +23,7 @@ class PromptOverlay(Overlay):
         names = GROUPS[:groups]
         super().__init__("prompts", dict.fromkeys(names, IN_GROUP + 1), **({"SECOND": 1} if groups > 1 else {}))
         self._names = names
-        self.set_style([], [], opacity=1.0, softness=0.1, dim=1.0)
+        self.set_style([], [], opacity=1.0, dim=1.0)
 
     def set(self, volume: Volume, relevancies: Sequence[UInt8]) -> None:
         """Show (V,) uint8 relevancies of ``volume``."""
@@ -37,16 +37,17 @@ class PromptOverlay(Overlay):
         self.load(volume, values)
 
     def set_style(
-        self, colours: Sequence[Rgb], thresholds: Sequence[float], *, opacity: float, softness: float, dim: float
+        self, colours: Sequence[Rgb], ramps: Sequence[tuple[float, float]], *, opacity: float, dim: float
     ) -> None:
-        """Colours and thresholds of the prompts, how softly they begin, how opaque they are, and how much all else
-        steps back."""
+        """Colours of the prompts, from which relevancy on each shows and how much over it fully, how opaque they are,
+        and how much all else steps back."""
         for n, name in enumerate(self._names):
             part = slice(n * IN_GROUP, (n + 1) * IN_GROUP)
-            some, from_ = list(colours[part]), list(thresholds[part])
+            some, ramp = list(colours[part]), list(ramps[part])
             some += [(0.0, 0.0, 0.0)] * (IN_GROUP - len(some))
-            from_ += [1.0] * (IN_GROUP - len(from_))
+            ramp += [(1.0, 1.0)] * (IN_GROUP - len(ramp))
             self.program[f"{name}_colours"] = np.array(some, np.float32)  # gloo takes matrices by columns
-            self.program[f"{name}_from"] = tuple(from_)
-        self.program["u_opacity"], self.program["u_softness"] = opacity, softness
+            self.program[f"{name}_from"] = tuple(from_ for from_, _ in ramp)
+            self.program[f"{name}_softness"] = tuple(softness for _, softness in ramp)
+        self.program["u_opacity"] = opacity
         self.dim = dim
