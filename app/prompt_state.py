@@ -6,9 +6,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from engine.api.replies import PromptFound, PromptReply
 from engine.api.requests import THRESHOLD, Example
-from engine.api.scene import Volume
+from engine.api.scene import Float32, Volume
 
 MOST = 6
 """Prompts at once: as many as there are colours that are told apart."""
@@ -78,3 +81,22 @@ def added(prompts: tuple[Prompt, ...], text: str, *, draft: bool = False) -> tup
         elif free is not None:
             out.append(Prompt(word, colour=free, draft=draft))
     return tuple(out)
+
+
+def blended(
+    relevancies: Sequence[NDArray[np.uint8]], prompts: Sequence[Prompt], colours: Sequence[tuple[float, float, float]]
+) -> tuple[Float32, Float32]:
+    """What prompts look like where they have relevancies (…), as prompts.frag has it: colour (…, 3) in [0, 1], and how
+    much of it (…)."""
+    shape = relevancies[0].shape
+    total: Float32 = np.zeros((*shape, 3), np.float32)
+    weight: Float32 = np.zeros(shape, np.float32)
+    most: Float32 = np.zeros(shape, np.float32)
+    for relevancy, prompt, colour in zip(relevancies, prompts, colours, strict=True):
+        r = relevancy.astype(np.float32) / 255
+        s = np.clip((r - prompt.threshold) / max(prompt.softness, 1e-4), 0, 1)
+        over = s * s * (3 - 2 * s) * (0.55 + 0.45 * r)
+        total += over[..., None] * np.array(colour, np.float32)
+        weight += over
+        most = np.maximum(most, over)
+    return np.divide(total, np.maximum(weight, 1e-4)[..., None], dtype=np.float32), most

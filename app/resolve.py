@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from app.resolve_prompts import prompts_over, prompts_view
+from app.resolve_prompts import prompts_found, prompts_over, prompts_view
 from app.state import COMPARING, Answer, AppState, Colouring, Layer, Query
 from app.training_state import BUILT_IN, TRAINED, encoder_title
 from app.view_state import (
@@ -49,7 +49,8 @@ def resolve(state: AppState) -> ViewState:
     colouring = state.colouring if state.colouring == "colour" or features is not None else "colour"
     single = next((c for c in cells if c.info.index == state.selected), None) if state.single else None
     bounds = None if answer is None else answer.bounds
-    keypoints, prompts = _keypoints(state), prompts_over(state)
+    prompts = prompts_over(state)
+    keypoints = _keypoints(state)
     return ViewState(
         title=_title(state),
         empty=state.scene is None and state.opening is None,
@@ -117,9 +118,16 @@ def _points_layer(state: AppState) -> Layer:
 
 
 def _keypoints(state: AppState) -> KeypointsView:
-    layer = state.layers["keypoints"]
-    found = state.keypoints if layer.visible else None
-    return KeypointsView(found, state.keypoint_count, state.keypoint_colouring, layer.opacity)
+    layer, volume, named = state.layers["keypoints"], state.volume, state.named
+    return KeypointsView(
+        found=state.keypoints if layer.visible else None,
+        count=state.keypoint_count,
+        colouring=state.keypoint_colouring,
+        opacity=layer.opacity,
+        prompts=prompts_found(state),
+        volume=volume,
+        named=named if volume is not None and named is not None and named.version == volume.version else None,
+    )
 
 
 def _camera(state: AppState, view: int | None) -> Camera | None:

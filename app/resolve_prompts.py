@@ -14,9 +14,14 @@ NAMED = 0.92
 def prompts_over(state: AppState) -> PromptsOver:
     """What lies over scene and photos; a match that is shown goes first."""
     layer = state.layers["prompts"]
-    answer = state.prompted
     covered = state.pinned is not None or state.preview is not None
-    if answer is None or covered or state.volume is None or answer.volume is not state.volume or not layer.visible:
+    return PromptsOver(None, (), layer) if covered or not layer.visible else prompts_found(state)
+
+
+def prompts_found(state: AppState) -> PromptsOver:
+    """What was found, whether it shows or not."""
+    layer, answer = state.layers["prompts"], state.prompted
+    if answer is None or state.volume is None or answer.volume is not state.volume:
         return PromptsOver(None, (), layer)
     shown = tuple(p for p in _all(state) if not p.negative and p.text in answer.by_text)
     return PromptsOver(answer, shown, layer)

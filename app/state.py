@@ -28,7 +28,7 @@ COMPARING: tuple[PanelMode, ...] = ("scene", "agreement")
 """Modes that show how photos and scene agree."""
 Sort = Literal["index", "score"]
 ThemeName = Literal["dark", "light"]
-KeypointColouring = Literal["score", "features"]
+KeypointColouring = Literal["score", "features", "prompts"]
 JobStatus = Literal["waiting", "running", "finished", "cancelled", "failed"]
 KEPT_JOBS = 12
 LAYERS = ("volume", "heat", "prompts", "keypoints", "points", "frusta", "photo", "matches", "grid")

@@ -13,7 +13,16 @@ from app.prompt_state import Prompt, PromptAnswer
 from app.state import Answer, Banner, Colouring, Job, KeypointColouring, Layer, PanelMode, Sort, ThemeName
 from app.training_state import Training
 from engine.api.camera import Camera
-from engine.api.replies import PhotoLoaded, Region, SceneKeypoints, ViewCompared, ViewFeatures, ViewMatch, VoxelFeatures
+from engine.api.replies import (
+    PhotoLoaded,
+    Region,
+    SceneKeypoints,
+    SceneNamed,
+    ViewCompared,
+    ViewFeatures,
+    ViewMatch,
+    VoxelFeatures,
+)
 from engine.api.scene import SceneInfo, ViewInfo, Volume
 
 Pos = tuple[float, float, float]
@@ -76,12 +85,20 @@ class PromptsView:
 
 @dataclass(frozen=True)
 class KeypointsView:
-    """The ``count`` best of the scene's keypoints; None when there are none, or they are not to be seen."""
+    """The ``count`` best of the scene's keypoints; None when there are none, or they are not to be seen.
+
+    Attributes:
+        prompts: by which they can be coloured.
+        named: names of the voxels of ``volume``, if they have any.
+    """
 
     found: SceneKeypoints | None
     count: int
     colouring: KeypointColouring
     opacity: float
+    prompts: PromptsOver
+    volume: Volume | None
+    named: SceneNamed | None
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from engine.api.errors import CondenseError, QueryError
 from engine.api.replies import JobFinished, PromptFound, PromptReply, Region, Reply, SceneNamed
 from engine.api.requests import THRESHOLD, Example, NameScene, PromptQuery
-from engine.api.scene import Float32
+from engine.api.scene import Float32, UInt8
 from engine.encoders.words import WordEncoder, load_words
 from engine.grid.places import places
 from engine.likeness import alike
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 PHOTO_THRESHOLD = 0.3
 """The same for a photo alone, in which other views cannot confirm it."""
+LIKELY = 3
+"""Names of each voxel that are told."""
 MOST_PROMPTS = 16
 MOST_REGIONS = 24
 
@@ -74,8 +76,7 @@ def name(scene: SceneState, request: NameScene) -> Iterator[Reply | None]:
     maps = features if features is not None and features.encoder_name == "default" and features.views() else None
     job = name_scene(grid, scene.capture, maps, network, vocabulary, scene.store, digest(path.read_bytes()))
     scene.named = yield from report(request, job)
-    yield SceneNamed(id=request.id, version=scene.version, vocabulary=vocabulary.names, photos=maps is not None)
-    vocabularies = vocabulary.names
+    yield _named(scene, scene.named, request.id, photos=maps is not None)
     if scene.capture.views:
         path = classes_path()
         classes = load_classes(path).to(resolve_device(scene.device))
@@ -84,10 +85,31 @@ def name(scene: SceneState, request: NameScene) -> Iterator[Reply | None]:
         key = digest(path.read_bytes())
         photos = ask_photos(scene.named, scene.capture, classes, said, scene.store, key, scene.photo_classes)
         scene.named = yield from report(request, photos)
-        vocabularies = tuple(dict.fromkeys(vocabulary.names + said.names))
-        yield SceneNamed(id=request.id, version=scene.version, vocabulary=vocabularies, photos=True)
-    metrics = {"names": float(len(vocabularies)), "blocks": float(len(scene.named.coarse.index))}
+        yield _named(scene, scene.named, request.id, photos=True)
+    metrics = {"names": float(len(_vocabulary(scene.named))), "blocks": float(len(scene.named.coarse.index))}
     yield JobFinished(id=request.id, title=request.title, seconds=time.perf_counter() - start, metrics=metrics)
+
+
+def _vocabulary(named: NamedScene) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for namer in named.namers for name in namer.vocabulary.names))
+
+
+def _named(scene: SceneState, named: NamedScene, id: int, *, photos: bool) -> SceneNamed:
+    vocabulary = _vocabulary(named)
+    place = {name: n for n, name in enumerate(vocabulary)}
+    likely: list[NDArray[np.int64]] = []
+    chance: list[UInt8] = []
+    for namer in named.namers:
+        top = np.argpartition(namer.chances, -LIKELY, axis=1)[:, -LIKELY:]
+        likely.append(np.array([place[name] for name in namer.vocabulary.names])[top])
+        chance.append(np.take_along_axis(namer.chances, top, axis=1))
+    all_likely, all_chance = np.concatenate(likely, axis=1), np.concatenate(chance, axis=1)
+    order = np.argsort(-all_chance.astype(np.int16), axis=1, kind="stable")[:, :LIKELY]
+    return SceneNamed(
+        id=id, version=scene.version, vocabulary=vocabulary, photos=photos,
+        likely=np.take_along_axis(all_likely, order, axis=1).astype(np.uint16)[named.parent],
+        chance=np.take_along_axis(all_chance, order, axis=1)[named.parent],
+    )  # fmt: skip
 
 
 def prompt(scene: SceneState, request: PromptQuery) -> PromptReply:

@@ -277,6 +277,7 @@ class SceneState:
             pos_w=found.pos_w,
             score=found.score,
             rgb=features.basis.apply(found.features),
+            features=found.features,
             seen=found.seen,
         )
         metrics = {"keypoints": float(len(found))}

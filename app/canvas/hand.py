@@ -9,7 +9,7 @@ from PySide6.QtCore import QPointF
 from PySide6.QtWidgets import QToolTip
 
 from app.canvas import under
-from app.glyphs import card
+from app.panels.keypoint_card import card
 
 if TYPE_CHECKING:
     from app.canvas.scene_canvas import SceneCanvas
@@ -81,4 +81,4 @@ class Hand:
         if row is None:
             QToolTip.hideText()
         else:
-            QToolTip.showText(widget.mapToGlobal(QPointF(x, y)).toPoint(), card(v.keypoints, row), widget)
+            QToolTip.showText(widget.mapToGlobal(QPointF(x, y)).toPoint(), card(v, row), widget)

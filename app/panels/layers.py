@@ -93,7 +93,7 @@ class KeypointControls(QWidget):
         row.addWidget(self.label, 1)
         row.addWidget(self.slider)
         column.addLayout(row)
-        self.colouring = Segmented((("score", "By score"), ("features", "By feature")))
+        self.colouring = Segmented((("score", "Score"), ("features", "Feature"), ("prompts", "Prompt")))
         column.addWidget(self.colouring)
         tip = "How sure photos are that they would find it again, averaged over those that see it"
         self.scale = Scale(colormaps.score_table(), "", "", tip)

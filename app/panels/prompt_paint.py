@@ -11,7 +11,7 @@ from PySide6.QtGui import QImage
 
 from app import colormaps
 from app.canvas.look import rgb
-from app.prompt_state import Prompt, PromptAnswer
+from app.prompt_state import Prompt, PromptAnswer, blended
 from app.view_state import PromptsOver
 
 _images: WeakKeyDictionary[PromptAnswer, dict[int, tuple[tuple[Prompt, ...], QImage]]] = WeakKeyDictionary()
@@ -28,25 +28,17 @@ def prompts_of(over: PromptsOver, view: int) -> QImage | None:
         parts = [answer.by_text[p.text].views.get(view) for p in over.shown]
         if any(part is None for part in parts):
             return None
-        pixels = blended([part for part in parts if part is not None], over.shown)
+        pixels = painted([part for part in parts if part is not None], over.shown)
         h, w, _ = pixels.shape
         found = (over.shown, QImage(pixels.data, w, h, 4 * w, QImage.Format.Format_RGBA8888_Premultiplied).copy())
         made[view] = found
     return found[1]
 
 
-def blended(relevancies: list[NDArray[np.uint8]], prompts: Sequence[Prompt]) -> NDArray[np.uint8]:
+def painted(relevancies: list[NDArray[np.uint8]], prompts: Sequence[Prompt]) -> NDArray[np.uint8]:
     """(h, w, 4) premultiplied, as prompts.frag has it."""
-    total = np.zeros((*relevancies[0].shape, 3), np.float32)
-    weight = np.zeros(relevancies[0].shape, np.float32)
-    most = np.zeros_like(weight)
-    for relevancy, prompt in zip(relevancies, prompts, strict=True):
-        r = relevancy.astype(np.float32) / 255
-        s = np.clip((r - prompt.threshold) / max(prompt.softness, 1e-4), 0, 1)
-        over = s * s * (3 - 2 * s) * (0.55 + 0.45 * r)
-        total += over[..., None] * np.array(rgb(colormaps.prompt_colours()[prompt.colour]), np.float32)
-        weight += over
-        most = np.maximum(most, over)
-    alpha = 0.85 * most
-    out = np.concatenate([total / np.maximum(weight, 1e-4)[..., None] * alpha[..., None], alpha[..., None]], axis=2)
+    table = [rgb(code) for code in colormaps.prompt_colours()]
+    colour, most = blended(relevancies, prompts, [table[p.colour] for p in prompts])
+    alpha = 0.85 * most[..., None]
+    out = np.concatenate([colour * alpha, alpha], axis=-1)
     return np.ascontiguousarray(np.round(255 * np.clip(out, 0, 1)).astype(np.uint8))

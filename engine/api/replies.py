@@ -74,12 +74,14 @@ class VoxelFeatures(Reply):
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SceneKeypoints(Reply):
     """The scene's K keypoints by falling score: ``pos_w`` (K, 3) float32, ``score`` (K,) in [0, 1], ``rgb`` (K, 3)
-    uint8 PCA colours of their features in the views' basis, ``seen`` (K, N) bool: which photos see each, by place."""
+    uint8 PCA colours of their features in the views' basis, ``features`` (K, D) float32 of unit length, ``seen``
+    (K, N) bool: which photos see each, by place."""
 
     encoder: str
     pos_w: Float32
     score: Float32
     rgb: UInt8
+    features: Float32
     seen: NDArray[np.bool_]
 
 
@@ -106,11 +108,19 @@ class ViewCompared(Reply):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SceneNamed(Reply):
-    """The places of volume ``version`` have names, out of ``vocabulary``; ``photos``: what photos say counted too."""
+    """The places of volume ``version`` have names, out of ``vocabulary``.
+
+    Attributes:
+        photos: what photos say counted too.
+        likely: (V, n) uint16, the likeliest names of each voxel by their places in ``vocabulary``, the first first.
+        chance: (V, n) uint8, 255 times the probability of each; of names that are not within a word, 0.
+    """
 
     version: int
     vocabulary: tuple[str, ...]
     photos: bool
+    likely: NDArray[np.uint16]
+    chance: UInt8
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,9 @@ VOCABULARY = ("chair", "table", "wall")
 
 
 def named(volume: Volume, id: int = 0) -> SceneNamed:
-    return SceneNamed(id=id, version=volume.version, vocabulary=VOCABULARY, photos=True)
+    likely = np.tile(np.arange(3, dtype=np.uint16), (len(volume.index), 1))
+    chance = np.tile(np.array([153, 51, 2], np.uint8), (len(volume.index), 1))
+    return SceneNamed(id=id, version=volume.version, vocabulary=VOCABULARY, photos=True, likely=likely, chance=chance)
 
 
 def prompted(

@@ -271,7 +271,7 @@ class FakeEngine:
         score = np.linspace(0.9, 0.1, len(pos_w)).astype(np.float32)
         return SceneKeypoints(
             id=id, encoder="default", pos_w=pos_w[order], score=score, rgb=pseudo_features(pos_w[order]),
-            seen=seen[order],
+            features=np.eye(8, dtype=np.float32)[np.arange(len(pos_w)) % 8], seen=seen[order],
         )  # fmt: skip
 
     def _fit(self, request: FitGrid) -> None:

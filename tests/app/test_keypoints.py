@@ -9,22 +9,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 from driving import MakeWindow, wait_ready
-from fakes import FakeEngine, featured, room_scene
+from fake_prompts import named, prompted
+from fakes import THINGS, FakeEngine, featured, room_scene
 from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QFileDialog, QToolTip
+from PySide6.QtWidgets import QApplication, QFileDialog, QToolTip
 from pytestqt.qtbot import QtBot
 from test_controller import Outbox, opened
 
 from app import colormaps
 from app.canvas import under
-from app.glyphs import LEAST_PX, MOST_PX, card, glyphs, shown
+from app.glyphs import LEAST_PX, MOST_PX, UNASKED, colours, glyphs, names, shown, voxel_rows
+from app.panels.keypoint_card import BARS_PX, bars, card
 from app.panels.keypoint_paint import paint_keypoints
+from app.prompt_state import Prompt, PromptAnswer
 from app.resolve import resolve
-from app.view_state import KeypointsView
+from app.state import Layer
+from app.view_state import KeypointsView, PromptsOver
 from app.window import Window
-from engine.api.replies import Failed, JobCancelled, JobFinished, SceneKeypoints
-from engine.api.requests import EncodeViews, FindKeypoints, FitGrid, MatchQuery, PointSource, SaveKeypoints
+from engine.api.replies import Failed, JobCancelled, JobFinished, PhotoLoaded, SceneKeypoints
+from engine.api.requests import EncodeViews, FindKeypoints, FitGrid, MatchQuery, PointSource, PromptQuery, SaveKeypoints
 
 
 def found(id: int = 0, count: int = 5) -> SceneKeypoints:
@@ -32,8 +36,14 @@ def found(id: int = 0, count: int = 5) -> SceneKeypoints:
     score = np.linspace(0.9, 0.5, count).astype(np.float32)
     rgb = np.arange(3 * count, dtype=np.uint8).reshape(count, 3)
     return SceneKeypoints(
-        id=id, encoder="default", pos_w=pos_w, score=score, rgb=rgb, seen=np.ones((count, 8), np.bool_)
-    )
+        id=id, encoder="default", pos_w=pos_w, score=score, rgb=rgb, features=np.eye(count, 8, dtype=np.float32),
+        seen=np.ones((count, 8), np.bool_),
+    )  # fmt: skip
+
+
+def plain(some: SceneKeypoints, count: int, opacity: float = 1.0) -> KeypointsView:
+    nothing = PromptsOver(None, (), Layer())
+    return KeypointsView(some, count, "score", opacity, nothing, None, None)
 
 
 def asked(outbox: Outbox) -> list[FindKeypoints]:
@@ -117,7 +127,7 @@ def test_as_many_as_are_shown_are_saved() -> None:
 
 
 def test_glyphs_by_hand() -> None:
-    view = KeypointsView(found(), 3, "score", 0.5)
+    view = plain(found(), 3, 0.5)
     pos_w, rgba, shape = glyphs(view)
     assert shown(view) == 3
     np.testing.assert_array_equal(pos_w, found().pos_w[:3][::-1])  # the best is drawn last
@@ -126,11 +136,62 @@ def test_glyphs_by_hand() -> None:
     np.testing.assert_allclose(rgba[-1, :3] * 255, colormaps.score_table()[255], atol=0.5)
     _, coloured, _ = glyphs(replace(view, colouring="features"))
     np.testing.assert_allclose(coloured[:, :3] * 255, found().rgb[:3][::-1], atol=0.01)
-    assert card(view, 0) == "Keypoint 1 of 3 · score 0.90 · seen in 8 photos"
     for nothing in (replace(view, found=None), replace(view, opacity=0.0), replace(view, found=found(count=0))):
         assert all(len(part) == 0 for part in glyphs(nothing))
     alike = replace(view, found=replace(found(), score=np.full(5, 0.4, np.float32)))
     assert np.isfinite(glyphs(alike)[2]).all()
+
+
+def on_voxels() -> tuple[KeypointsView, FakeEngine]:
+    """Keypoints of the fake room, its names, and the answer to "chair"."""
+    engine = FakeEngine(count=8)
+    some = engine.keypoints(count=40)
+    query = PromptQuery(prompts=("chair",), thresholds=(0.5,))
+    reply = prompted(engine.scene, engine.volume, query, THINGS)
+    answer = PromptAnswer(reply, engine.volume, {f.prompt: f for f in reply.found})
+    over = PromptsOver(answer, (Prompt("chair", colour=2),), Layer())
+    view = KeypointsView(some, 40, "prompts", 1.0, over, engine.volume, named(engine.volume))
+    return view, engine
+
+
+def test_they_know_their_voxels_and_take_the_colour_of_the_prompt_that_found_them() -> None:
+    view, engine = on_voxels()
+    assert view.found is not None
+    rows = voxel_rows(view.found, engine.volume)
+    np.testing.assert_allclose(engine.volume.centres_w()[rows], view.found.pos_w, atol=1e-4)
+    away = replace(view.found, pos_w=view.found.pos_w + 100)
+    assert (voxel_rows(away, engine.volume) == -1).all()
+    assert view.prompts.answer is not None
+    hot = view.prompts.answer.by_text["chair"].relevancy[rows] > 127
+    assert 0 < hot.sum() < 40
+    painted = colours(view)
+    assert (painted[~hot] == UNASKED).all()
+    assert (painted[hot] != UNASKED).any(axis=1).all()
+    assert (colours(replace(view, prompts=PromptsOver(None, (), Layer()))) == UNASKED).all()
+    assert names(view, 3) == [("chair", 0.6), ("table", 0.2)]
+    assert names(replace(view, named=None), 3) == []
+    assert names(replace(view, found=away), 3) == []
+
+
+def test_the_card_tells_score_names_photos_and_feature(qapp: QApplication) -> None:
+    view, engine = on_voxels()
+    assert view.found is not None
+    controller, _ = opened()
+    canvas = replace(resolve(controller.state).canvas, keypoints=view, scene=engine.scene, thumbnails={})
+    text = card(canvas, 0)
+    assert text.startswith("<b>Keypoint 1</b> of 40 · score 0.90 · seen in")
+    assert "perhaps chair 60%, table 20%" in text
+    assert text.count("<img") == 1  # no photo is loaded yet
+    grey = np.full((36, 48, 3), 90, np.uint8)
+    photos = {v.index: PhotoLoaded(id=0, view=v.index, rgb=grey) for v in engine.scene.views}
+    assert card(replace(canvas, thumbnails=photos), 0).count("<img") == 2
+    nasty = replace(view, named=replace(named(engine.volume), vocabulary=("<b>", "b", "c")))
+    assert "&lt;b&gt;" in card(replace(canvas, keypoints=nasty), 0)
+    picture = bars(np.array([1, -0.5, 0], np.float32), 2)
+    assert picture.pixelColor(5, 5).alpha() == 255  # up
+    assert picture.pixelColor(5, BARS_PX - 5).alpha() == 0
+    assert picture.pixelColor(picture.width() // 2, BARS_PX - 15).alpha() == 255  # down
+    assert not bars(np.zeros(0, np.float32), 1).isNull()
 
 
 def test_a_photo_shows_those_that_it_sees() -> None:
@@ -148,7 +209,7 @@ def test_a_photo_shows_those_that_it_sees() -> None:
     image = QImage(200, 150, QImage.Format.Format_RGB32)
     image.fill(Qt.GlobalColor.black)
     painter = QPainter(image)
-    count = paint_keypoints(painter, QRectF(0, 0, 200, 150), cell, KeypointsView(two, 10, "features", 1.0))
+    count = paint_keypoints(painter, QRectF(0, 0, 200, 150), cell, replace(plain(two, 10), colouring="features"))
     painter.end()
     assert count == 1
     assert image.pixelColor(50, 75).red() > 200
@@ -219,7 +280,7 @@ def test_the_pointer_on_one_says_what_it_is_and_a_click_asks_for_it(
 ) -> None:
     row, at = pointable(keyed)
     QTest.mouseMove(keyed.canvas.surface, QPoint(int(at.x()), int(at.y())))
-    qtbot.waitUntil(lambda: QToolTip.text().startswith(f"Keypoint {row + 1} of"), timeout=3_000)
+    qtbot.waitUntil(lambda: QToolTip.text().startswith(f"<b>Keypoint {row + 1}</b> of"), timeout=3_000)
     QTest.mouseClick(keyed.canvas.surface, Qt.MouseButton.LeftButton, pos=QPoint(int(at.x()), int(at.y())))
     qtbot.waitUntil(lambda: bool(engine.sent(MatchQuery)), timeout=3_000)
     source = engine.sent(MatchQuery)[-1].source

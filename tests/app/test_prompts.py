@@ -20,7 +20,7 @@ from test_controller import Outbox, opened
 from app import colormaps
 from app.canvas.look import rgb
 from app.controller import Controller
-from app.panels.prompt_paint import blended
+from app.panels.prompt_paint import painted
 from app.prompt_state import MOST, SOFTNESS, Prompt, added, parse
 from app.resolve import resolve
 from app.window import Window
@@ -258,7 +258,7 @@ def test_prompts_are_kept_for_the_next_capture() -> None:
 
 def test_photos_blend_as_the_scene_does() -> None:
     one = np.array([[0, 51, 128, 255]], np.uint8)
-    pixels = blended([one, one[:, ::-1]], [Prompt("a", threshold=0.3, colour=0), Prompt("b", threshold=0.9, colour=1)])
+    pixels = painted([one, one[:, ::-1]], [Prompt("a", threshold=0.3, colour=0), Prompt("b", threshold=0.9, colour=1)])
     assert pixels.shape == (1, 4, 4)
     assert not pixels[0, 1].any()
     first = np.round(255 * np.array(rgb(colormaps.prompt_colours()[0])) * 0.85)
