@@ -91,6 +91,7 @@ def snapshot(command: Snapshot) -> dict[str, Any]:
         pixel=command.pixel,
         query_view=command.query_view,
         cameras=command.cameras,
+        prompts=command.prompts,
     )
     png = io.BytesIO()
     Image.fromarray(rgba).convert("RGB").save(png, "PNG")

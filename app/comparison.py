@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from app.on_features import Kind, OnFeatures
-from app.state import COMPARING, Store, with_item
+from app.state import COMPARING, Store, with_item, with_job
 from engine.api.replies import Reply, ViewCompared
-from engine.api.requests import CompareViews, Request
+from engine.api.requests import CompareViews, Request, SaveAgreement
 
 COMPARISON = Kind(
     CompareViews,
@@ -26,8 +26,14 @@ class ComparisonDesk:
     """
 
     def __init__(self, store: Store, send: Callable[[Request], None]) -> None:
-        self._store = store
+        self._store, self._send = store, send
         self._wanted = OnFeatures(COMPARISON, store, send)
+
+    def save(self, folder: str) -> None:
+        """Write table and pictures into a folder."""
+        request = SaveAgreement(folder=folder)
+        self._store.update(jobs=with_job(self._store.state.jobs, request.id, title=request.title))
+        self._send(request)
 
     def receive(self, reply: Reply) -> bool:
         """Take a reply; whether it was about a comparison alone."""

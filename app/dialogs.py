@@ -73,6 +73,11 @@ class Dialogs:
         if path:
             self._controller.keypoints.save(path)
 
+    def save_agreement(self) -> None:
+        folder = QFileDialog.getExistingDirectory(self._parent, "Save table and pictures of the comparison in")
+        if folder:
+            self._controller.comparison.save(folder)
+
     def save_weights(self) -> None:
         folder = QFileDialog.getExistingDirectory(self._parent, "Save the trained weights in")
         if folder:

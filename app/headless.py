@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app import colormaps
+from app.prompt_state import Prompt, added
 from app.snapshot import LAYERS, render_snapshot
 from engine.api.client import EngineClient
 from engine.api.errors import CondenseError, QueryError
@@ -20,11 +21,22 @@ from engine.api.replies import (
     MatchReply,
     Notice,
     PhotoLoaded,
+    PromptReply,
     Reply,
     VolumeUpdated,
     VoxelFeatures,
 )
-from engine.api.requests import EncodeViews, FitGrid, LoadPhoto, MatchQuery, OpenCapture, PixelSource, Request
+from engine.api.requests import (
+    EncodeViews,
+    FitGrid,
+    LoadPhoto,
+    MatchQuery,
+    NameScene,
+    OpenCapture,
+    PixelSource,
+    PromptQuery,
+    Request,
+)
 from engine.api.scene import SceneInfo
 
 R = TypeVar("R", bound=Reply)
@@ -91,6 +103,7 @@ def snapshot(
     pixel: tuple[float, float] | None,
     query_view: int,
     cameras: bool,
+    prompts: tuple[str, ...] = (),
 ) -> NDArray[np.uint8]:
     """Open, fit and encode as far as ``layer`` needs it, and draw: (height, width, 4) uint8, opaque.
 
@@ -103,7 +116,7 @@ def snapshot(
         raise QueryError("the picture's size is not usable", found=f"{size[0]} {size[1]}", expected="16 to 8192")
     talk = Conversation(client)
     try:
-        return _draw(talk, capture, layer, view, size, theme, seconds, pixel, query_view, cameras)
+        return _draw(talk, capture, layer, view, size, theme, seconds, pixel, query_view, cameras, prompts)
     finally:
         talk.close()
 
@@ -119,22 +132,26 @@ def _draw(
     pixel: tuple[float, float] | None,
     query_view: int,
     cameras: bool,
+    prompts: tuple[str, ...],
 ) -> NDArray[np.uint8]:
     scene = talk.open(capture)
     if scene.views:
         talk.ask(FitGrid(seconds=seconds), JobFinished)
     voxel_rgb, voxel_heat, source = None, None, None
-    if layer in ("features", "spread", "heat"):
+    if layer in ("features", "spread", "heat") or prompts:
         if not scene.views:
             raise QueryError("bare geometry has no features to show", mend="use --layer points")
         talk.ask(EncodeViews(), JobFinished)
         if talk.voxels is None:
             raise QueryError("no features could be lifted onto the scene")
         spread = np.round(np.clip(talk.voxels.spread, 0, 1) * 255).astype(np.uint8)
-        voxel_rgb = talk.voxels.rgb if layer == "features" else colormaps.table(colormaps.SPREAD)[spread]
+        if layer in ("features", "spread"):
+            voxel_rgb = talk.voxels.rgb if layer == "features" else colormaps.table(colormaps.SPREAD)[spread]
     if layer == "heat":
         answer = talk.ask(MatchQuery(source=_source(scene, query_view, pixel)), MatchReply)
         voxel_heat, source = answer.voxel_heat, answer.source_pos_w
+    asked = added((), ",".join(prompts))
+    found = _ask(talk, asked) if asked else None
     photos = _photos(talk, scene, layer, view, max(size), cameras)
     try:
         return render_snapshot(
@@ -142,6 +159,7 @@ def _draw(
             volume=None if talk.volume is None else talk.volume.volume,
             voxel_rgb=voxel_rgb,
             voxel_heat=voxel_heat,
+            prompts=found,
             photos=photos,
             layer=layer,
             view=view,
@@ -157,6 +175,25 @@ def _draw(
             found=str(e),
             mend="install libegl1 and libgl1-mesa-dri (software GL will do)",
         ) from e
+
+
+def _ask(talk: Conversation, asked: tuple[Prompt, ...]) -> list[tuple[Prompt, NDArray[np.uint8]]]:
+    """Relevancies (V,) of those that are wanted; what was not found is said."""
+    wanted = [p for p in asked if not p.negative]
+    if not wanted:
+        raise QueryError("nothing to look for", found="only what is not meant", expected="some words without a minus")
+    talk.ask(NameScene(), JobFinished)
+    query = PromptQuery(
+        prompts=tuple(p.text for p in wanted),
+        negatives=tuple(p.text for p in asked if p.negative),
+        thresholds=tuple(p.threshold for p in wanted),
+    )
+    reply = talk.ask(query, PromptReply)
+    for one in reply.found:
+        if not one.regions:
+            why = "nothing here looks like that" if one.within else "not in its vocabulary"
+            print(f"warning: {one.prompt}: {why} (best {one.best:.2f})", file=sys.stderr)
+    return [(p, one.relevancy) for p, one in zip(wanted, reply.found, strict=True)]
 
 
 def _source(scene: SceneInfo, view: int, pixel: tuple[float, float] | None) -> PixelSource:

@@ -365,7 +365,7 @@ def _actions(state: AppState, colouring: Colouring) -> ActionsView:
     if state.volume is not None:
         enabled |= {"volume", "colour", "heat", "prompts"}
         if state.voxel_features is not None:
-            enabled |= {"features", "spread", "keypoints", "mode_scene", "mode_agreement"}
+            enabled |= {"features", "spread", "keypoints", "mode_scene", "mode_agreement", "save_agreement"}
     if state.prompts or state.draft:
         enabled.add("clear_prompts")
     if state.prompted is not None and any(f.regions for f in state.prompted.reply.found):

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from app.prompt_state import Prompt
 from engine.api.camera import Camera
 from engine.api.scene import SceneInfo, Volume
 
@@ -27,6 +28,7 @@ def render_snapshot(
     volume: Volume | None,
     voxel_rgb: UInt8 | None = None,
     voxel_heat: Float32 | None = None,
+    prompts: Sequence[tuple[Prompt, UInt8]] | None = None,
     photos: Mapping[int, UInt8] | None = None,
     layer: str = "colour",
     view: int | str = "home",
@@ -41,6 +43,7 @@ def render_snapshot(
         volume: its radiance volume, if any; without one the points are drawn.
         voxel_rgb: (V, 3) uint8 colours that replace the volume's own (layers ``features`` and ``spread``).
         voxel_heat: (V,) float32 cosines, drawn over the volume's own colours (layer ``heat``).
+        prompts: what was asked, with its relevancies (V,) uint8, lit up over the volume.
         photos: thumbnails for the frusta by view index; with ``layer="photo"`` the one of ``view`` lies over the scene.
         layer: one of ``LAYERS``.
         view: ``home``, ``top``, ``front``, ``side``, or the index of a photo to look through.
@@ -65,6 +68,7 @@ def render_snapshot(
             volume=volume,
             voxel_rgb=voxel_rgb,
             voxel_heat=voxel_heat,
+            prompts=prompts or (),
             photos=photos or {},
             layer=layer,
             view=view,

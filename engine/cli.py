@@ -66,6 +66,8 @@ class Snapshot(Common):
     """With --layer heat: the clicked pixel of --query-view."""
     query_view: int = 0
     """With --layer heat: the photo that --pixel belongs to."""
+    prompts: tuple[str, ...] = ()
+    """Words to light up over it, each in its colour: "sofa", or "chair -armchair"."""
     cameras: bool = False
     """Draw the cameras with their photos."""
     size: tuple[int, int] = (1280, 720)

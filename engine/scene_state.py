@@ -18,14 +18,12 @@ from engine.api.replies import (
     Notice,
     Reply,
     SceneKeypoints,
-    ViewCompared,
     ViewFeatures,
     ViewRendered,
     VolumeUpdated,
     VoxelFeatures,
 )
 from engine.api.requests import (
-    CompareViews,
     EncodeViews,
     FindKeypoints,
     FitGrid,
@@ -283,35 +281,6 @@ class SceneState:
         metrics = {"keypoints": float(len(found))}
         yield JobFinished(id=request.id, title=request.title, seconds=time.perf_counter() - start, metrics=metrics)
 
-    def compare(self, request: CompareViews) -> Replies[None]:
-        """Compare every photo's features with the scene's."""
-        from engine.metrics.agreement import Comparison
-
-        start = time.perf_counter()
-        if self.lifted is None or self.features is None or self.features.basis is None:
-            raise QueryError("there are no features on the scene yet", mend="wait until the photos are encoded")
-        features, basis, found = self.features, self.features.basis, 0
-        comparison = Comparison(self.capture, features, self.lifted)
-        views = features.views()
-        for view in views:
-            progress = Progress(found, len(views), "views", self.capture.views[view].name)
-            yield _progress_reply(request, progress, time.perf_counter() - start)
-            one = comparison.view(view)
-            row = one.row()
-            yield ViewCompared(
-                id=request.id,
-                view=view,
-                rgb=np.where(np.isfinite(one.cosine)[..., None], basis.apply(one.marched), np.uint8(0)),
-                cosine=one.cosine,
-                mean=row["mean"],
-                low=row["p05"],
-                centred=row["centred"],
-                worst=one.worst,
-            )
-            found += 1
-        metrics = {"views": float(found)}
-        yield JobFinished(id=request.id, title=request.title, seconds=time.perf_counter() - start, metrics=metrics)
-
     def save_keypoints(self, request: SaveKeypoints) -> Replies[None]:
         """Write the best of the keypoints that were found last."""
         from engine.keypoints.decorated import write_keypoints
@@ -380,12 +349,13 @@ def report(request: Request, job: Job[T], after_step: Callable[[], Replies[None]
         now = time.perf_counter()
         if now - reported >= REPORT_EVERY:
             reported = now
-            yield _progress_reply(request, progress, now - start)
+            yield progress_reply(request, progress, now - start)
         else:
             yield None
 
 
-def _progress_reply(request: Request, progress: Progress, seconds: float) -> JobProgress:
+def progress_reply(request: Request, progress: Progress, seconds: float) -> JobProgress:
+    """With rate and ETA, ``seconds`` after the job began."""
     rate = progress.done / seconds if seconds > 0 and progress.done > 0 else None
     known = rate is not None and progress.total > 0
     return JobProgress(

@@ -26,6 +26,7 @@ from engine.api.requests import (
     PromptQuery,
     RenderView,
     Request,
+    SaveAgreement,
     SaveKeypoints,
     SaveWeights,
     TrainEncoders,
@@ -101,7 +102,13 @@ class Session:
             case FindKeypoints():
                 return self.scene.find_keypoints(request)
             case CompareViews():
-                return self.scene.compare(request)
+                from engine.comparing import compare
+
+                return compare(self.scene, request)
+            case SaveAgreement():
+                from engine.comparing import save_agreement
+
+                return save_agreement(self.scene, request)
             case NameScene():
                 return self._name(request)
             case PromptQuery():

@@ -149,10 +149,23 @@ def test_snapshot_draws_something(fitted: tuple[Path, Path, dict[str, Any]], tmp
     assert picture.std() > 10
 
 
+def test_snapshot_lights_up_prompts_and_says_what_is_not_there(
+    fitted: tuple[Path, Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    capture, cache, _ = fitted
+    plain, lit = tmp_path / "a.png", tmp_path / "b.png"
+    condense("snapshot", capture, plain, "--size", "320", "240", cache=cache)
+    run = condense("snapshot", capture, lit, "--size", "320", "240", "--prompts", "wall -floor", "qqqq", cache=cache)
+    assert "qqqq: not in its vocabulary" in run.stderr
+    before, after = (np.asarray(Image.open(p).convert("RGB")).astype(int) for p in (plain, lit))
+    assert np.abs(before - after).mean() > 2  # all else steps back
+
+
 @pytest.mark.parametrize(
     ("args", "says"),
     [
         (("fit", "/nowhere/at/all"), "/nowhere/at/all"),
+        (("snapshot", "CAPTURE", "OUT.png", "--prompts", " -wall"), "nothing to look for"),
         (("match", "CAPTURE", "--view", "8", "--pixel", "1", "1"), "0 to 7"),
         (("match", "CAPTURE", "--view", "0", "--pixel", "97", "1"), "outside the photo"),
         (("match", "CAPTURE", "--view", "0", "--pixel", "nan", "1"), "outside the photo"),

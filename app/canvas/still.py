@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import cast, get_args
 
 import numpy as np
@@ -12,11 +12,13 @@ from app import colormaps
 from app.canvas import gl
 from app.canvas.camera_sync import Viewport, through_view
 from app.canvas.home import NamedView, named_view
-from app.canvas.look import LOOKS
+from app.canvas.look import LOOKS, rgb
 from app.canvas.navigator import Navigator
 from app.canvas.renderer import Renderer
 from app.canvas.scene_setup import show_points, show_scene
 from app.canvas.visuals.markers import Mark
+from app.canvas.visuals.prompts import IN_GROUP
+from app.prompt_state import Prompt
 from engine.api.camera import Camera
 from engine.api.scene import SceneInfo, Volume
 
@@ -53,6 +55,7 @@ def draw_scene(
     volume: Volume | None,
     voxel_rgb: UInt8 | None,
     voxel_heat: Float32 | None,
+    prompts: Sequence[tuple[Prompt, UInt8]],
     photos: Mapping[int, UInt8],
     layer: str,
     view: int | str,
@@ -90,6 +93,13 @@ def draw_scene(
         if layer == "heat" and voxel_heat is not None:
             low, high = float(np.median(voxel_heat)), float(voxel_heat.max())
             renderer.heat.set(volume, colormaps.to_heat(voxel_heat, (low, max(high, low + 1e-3))))
+        if prompts:
+            few, many = renderer.prompts
+            over = few if len(prompts) <= IN_GROUP else many
+            over.set(volume, [relevancy for _, relevancy in prompts])
+            table = [rgb(colour) for colour in colormaps.prompt_colours()]
+            ramps = [(p.threshold, p.softness) for p, _ in prompts]
+            over.set_style([table[p.colour] for p, _ in prompts], ramps, opacity=0.9, dim=1.0)
     if source_pos_w is not None:
         renderer.markers.set_data([Mark(source_pos_w, (*renderer.look.accent, 1.0), 13, True)])
     if layer == "photo" and looking_through and int(view) in photos:

@@ -84,6 +84,15 @@ class CompareViews(Request):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SaveAgreement(Request):
+    """Write into ``folder`` how photos and scene agree: consistency.csv, and a PNG of each photo with the photo, its
+    features, the scene's and their cosine. Answered by Notice and JobFinished."""
+
+    title: ClassVar[str] = "Saving the comparison"
+    folder: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class NameScene(Request):
     """Say how likely each name of the vocabulary is at each place: JobProgress, SceneNamed, JobFinished. The grid must
     be there."""

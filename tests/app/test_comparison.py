@@ -14,7 +14,7 @@ from app.panels.photo_paint import to_rect
 from app.resolve import resolve
 from app.window import Window
 from engine.api.replies import Failed, JobFinished
-from engine.api.requests import CompareViews, MatchQuery
+from engine.api.requests import CompareViews, MatchQuery, SaveAgreement
 
 
 def asked(outbox: Outbox) -> list[CompareViews]:
@@ -40,6 +40,15 @@ def test_it_is_asked_for_once_and_again_when_the_features_change() -> None:
     stale = controller.state.compared[3]
     controller.receive(engine.compared(3, request.id))  # of the request before
     assert controller.state.compared[3] is stale
+
+
+def test_table_and_pictures_are_saved_as_a_job() -> None:
+    controller, outbox = opened()
+    featured(controller)
+    controller.comparison.save("/out")
+    (request,) = outbox.of(SaveAgreement)
+    assert request.folder == "/out"
+    assert [j.title for j in controller.state.jobs] == ["Saving the comparison"]
 
 
 def test_a_failure_goes_back_to_the_photos() -> None:

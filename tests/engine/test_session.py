@@ -40,6 +40,7 @@ from engine.api.requests import (
     PointSource,
     RenderView,
     Request,
+    SaveAgreement,
     SaveKeypoints,
 )
 from engine.session import Session
@@ -344,5 +345,19 @@ def test_photos_are_compared_with_the_scene_one_by_one(ready: Session, capture: 
         assert all(0 <= x <= camera.width and 0 <= y <= camera.height for x, y, _ in r.worst)
     session = again(ready)
     ask(session, OpenCapture(path=str(capture)))
-    with pytest.raises(QueryError, match="no features on the scene"):
-        ask(session, CompareViews())
+    for request in (CompareViews(), SaveAgreement(folder="nowhere")):
+        with pytest.raises(QueryError, match="no features on the scene"):
+            ask(session, request)
+
+
+def test_the_comparison_is_written_as_a_table_and_pictures(ready: Session, tmp_path: Path) -> None:
+    replies = ask(ready, SaveAgreement(folder=str(tmp_path / "new")))
+    assert "8 pictures" in only(replies, Notice).text
+    assert isinstance(replies[-1], JobFinished)
+    assert len(list((tmp_path / "new").glob("*.png"))) == 8
+    lines = (tmp_path / "new" / "consistency.csv").read_text(encoding="utf-8").splitlines()
+    assert lines[0].startswith("view,name,mean")
+    assert len(lines) == 9
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(CacheError, match="cannot be written"):
+        ask(ready, SaveAgreement(folder=str(tmp_path / "file")))
