@@ -9,12 +9,16 @@ from PySide6.QtWidgets import QApplication, QFileDialog, QWidget
 from app.camera_text import camera_text, read_camera
 from app.canvas.scene_canvas import SceneCanvas
 from app.controller import Controller
+from app.flight import Flight
+from app.panels.flight_dialog import FlightDialog
 from app.session_file import SUFFIX
 from app.sessions import Sessions
 from engine.api.errors import QueryError
 
 GEOMETRY = "Captures and geometry (*.json *.ply *.obj *.glb *.gltf *.npy *.log);;All files (*)"
 PICTURES = "Pictures (*.png *.jpg *.jpeg *.webp *.bmp *.tif *.tiff);;All files (*)"
+FLIGHTS = "Video (*.mp4);;Folder of PNGs (*)"
+LEAST_VIEWS = 2
 SESSIONS = f"Sessions (*{SUFFIX});;All files (*)"
 KEYPOINTS = "NPZ: everything (*.npz);;PLY: points (*.ply);;COLMAP: points3D (*.txt)"
 
@@ -27,11 +31,14 @@ class Dialogs:
         controller: does what was asked for.
         canvas: whose picture and camera are meant.
         sessions: of the window.
+        flight: writes videos.
     """
 
-    def __init__(self, parent: QWidget, controller: Controller, canvas: SceneCanvas, sessions: Sessions) -> None:
+    def __init__(
+        self, parent: QWidget, controller: Controller, canvas: SceneCanvas, sessions: Sessions, flight: Flight
+    ) -> None:
         self._parent, self._controller, self._canvas = parent, controller, canvas
-        self._sessions = sessions
+        self._sessions, self._flight = sessions, flight
 
     def open_capture(self) -> None:
         path = QFileDialog.getExistingDirectory(self._parent, "Open capture")
@@ -77,6 +84,23 @@ class Dialogs:
         folder = QFileDialog.getExistingDirectory(self._parent, "Save table and pictures of the comparison in")
         if folder:
             self._controller.comparison.save(folder)
+
+    def write_flight(self) -> None:
+        """Ask how and where, and write the flight through the bookmarks."""
+        state = self._controller.state
+        if len(state.bookmarks) < LEAST_VIEWS:
+            self._controller.set(notice="Keep two different views first: Ctrl+B keeps the present one.")
+            return
+        if self._flight.running:
+            self._controller.set(notice="A flight is being written already; wait, or cancel it under Jobs.")
+            return
+        dialog = FlightDialog(len(state.bookmarks), self._parent)
+        if not dialog.exec():
+            return
+        name = f"{state.scene.name if state.scene else 'scene'}.mp4"
+        path, _ = QFileDialog.getSaveFileName(self._parent, "Write the flight to", name, FLIGHTS)
+        if path:
+            self._flight.start(Path(path), dialog.plan())
 
     def save_weights(self) -> None:
         folder = QFileDialog.getExistingDirectory(self._parent, "Save the trained weights in")

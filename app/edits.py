@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+from app.bookmarks import Bookmark
 from app.prompt_state import Prompt
 from app.state import AppState, Colouring, KeypointColouring, Layer, PanelMode, Sort
 from engine.api.requests import PixelSource, PointSource
@@ -27,6 +28,7 @@ class Edits:
     sort: Sort = "index"
     keypoint_count: int = 1024
     keypoint_colouring: KeypointColouring = "score"
+    bookmarks: tuple[Bookmark, ...] = ()
 
 
 PLAIN = tuple(f.name for f in fields(Edits) if f.name not in ("match", "match_pos_w", "layers"))

@@ -21,10 +21,20 @@ class JobDesk:
     def __init__(self, store: Store, send: Callable[[Request], None]) -> None:
         self._store = store
         self._send = send
+        self._stops: dict[int, Callable[[], None]] = {}  # of jobs that are the window's own
+
+    def begin(self, job_id: int, title: str, stop: Callable[[], None]) -> None:
+        """A job of the window's own begins; ``stop`` cancels it."""
+        self._stops[job_id] = stop
+        self.change(job_id, title=title, status="running")
 
     def cancel(self, job_id: int) -> None:
         if any(j.id == job_id and j.live for j in self._store.state.jobs):
-            self._send(CancelJob(job_id=job_id))
+            stop = self._stops.pop(job_id, None)
+            if stop is None:
+                self._send(CancelJob(job_id=job_id))
+            else:
+                stop()
 
     def cancel_all(self) -> None:
         for job in self._store.state.jobs:

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 from PySide6.QtCore import QSize
 from PySide6.QtGui import QAction, QKeySequence
-from PySide6.QtWidgets import QMainWindow, QMenu, QSizePolicy, QToolBar, QWidget
+from PySide6.QtWidgets import QInputDialog, QMainWindow, QMenu, QSizePolicy, QToolBar, QWidget
 
 from app.actions import ACTIONS, Action
+from app.bookmarks import Bookmark, Bookmarks
 from app.training_state import encoder_title
 
+WITH_KEYS = 9  # bookmarks, Alt+1 to Alt+9
 RIGHT_END = ("screenshot", "theme", "shortcuts")
 
 
@@ -75,6 +77,35 @@ class RecentMenu(QMenu):
         self.setEnabled(bool(paths))
         for path in paths:
             self.addAction(path).triggered.connect(lambda _=False, at=path: self._opens(at))
+
+
+class BookmarkMenu(QMenu):
+    """Views that were kept: to go to, to rename, to remove."""
+
+    def __init__(self, bookmarks: Bookmarks, parent: QWidget) -> None:
+        super().__init__("Bookmarks", parent)
+        self._bookmarks = bookmarks
+        self.show_bookmarks(())
+
+    def show_bookmarks(self, kept: tuple[Bookmark, ...]) -> None:
+        self.clear()
+        self.setEnabled(bool(kept))
+        for place, bookmark in enumerate(kept):
+            action = self.addAction(bookmark.name)
+            if place < WITH_KEYS:
+                action.setShortcut(QKeySequence(f"Alt+{place + 1}"))
+            action.triggered.connect(lambda _=False, n=place: self._bookmarks.go(n))
+        self.addSeparator()
+        self.rename, self.remove = self.addMenu("Rename"), self.addMenu("Remove")
+        for place, bookmark in enumerate(kept):
+            self.rename.addAction(f"{bookmark.name}…").triggered.connect(lambda _=False, n=place: self._rename(n))
+            self.remove.addAction(bookmark.name).triggered.connect(lambda _=False, n=place: self._bookmarks.remove(n))
+
+    def _rename(self, place: int) -> None:
+        old = self.actions()[place].text()
+        name, agreed = QInputDialog.getText(self.parentWidget(), "Rename bookmark", "Name", text=old)
+        if agreed:
+            self._bookmarks.rename(place, name)
 
 
 class EncoderMenu(QMenu):

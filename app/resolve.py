@@ -97,6 +97,7 @@ def resolve(state: AppState) -> ViewState:
         status=_status(state),
         actions=_actions(state, colouring),
         recent=state.recent,
+        bookmarks=state.bookmarks,
         encoders=_encoders(state),
         theme=state.theme,
     )
@@ -357,6 +358,7 @@ def _actions(state: AppState, colouring: Colouring) -> ActionsView:
             "close_capture",
             "ask",
             "look_for",
+            "bookmark",
         }
         enabled |= {"copy_camera", "paste_camera", "save_session"}
         if state.scene.views:
@@ -370,6 +372,8 @@ def _actions(state: AppState, colouring: Colouring) -> ActionsView:
         enabled.add("clear_prompts")
     if state.prompted is not None and any(f.regions for f in state.prompted.reply.found):
         enabled.add("ask_like")
+    if len(state.bookmarks) > 1:
+        enabled.add("flight")
     if state.keypoints is not None:
         enabled.add("save_keypoints")
     if state.query or state.pinned or state.through is not None or state.single or state.banner:

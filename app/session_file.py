@@ -10,6 +10,9 @@ from typing import Any, cast, get_args
 
 from PySide6.QtCore import QIODevice, QSaveFile
 
+from app.bookmarks import LONGEST as LONGEST_NAME
+from app.bookmarks import MOST as MOST_BOOKMARKS
+from app.bookmarks import Bookmark
 from app.canvas.home import Orbit
 from app.edits import Edits
 from app.prompt_state import LONGEST, MOST, SOFTNESS, Prompt
@@ -136,6 +139,10 @@ def _edits(raw: Any) -> Edits:
         sort=_one_of(raw["sort"], Sort),
         keypoint_count=min(max(int(raw["keypoint_count"]), 1), 1 << 16),
         keypoint_colouring=_one_of(raw["keypoint_colouring"], KeypointColouring),
+        bookmarks=tuple(
+            Bookmark(str(b["name"])[:LONGEST_NAME], _orbit(b["orbit"]))
+            for b in raw.get("bookmarks", [])[:MOST_BOOKMARKS]
+        ),
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import Any, Literal
 
+from app.bookmarks import Bookmark
 from app.prompt_state import Prompt, PromptAnswer
 from app.training_state import Training
 from engine.api.replies import (
@@ -149,6 +150,7 @@ class AppState:
     prompts: tuple[Prompt, ...] = ()
     draft: str = ""  # what is being typed
     prompt_history: tuple[str, ...] = ()
+    bookmarks: tuple[Bookmark, ...] = ()
     prompt_query: int = 0  # id of the last request
     prompted: PromptAnswer | None = None
     naming: bool = False  # whether it is wanted: from the first prompt on, unless it failed or was cancelled

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from app.bookmarks import Bookmark
 from app.prompt_state import Prompt, PromptAnswer
 from app.state import Answer, Banner, Colouring, Job, KeypointColouring, Layer, PanelMode, Sort, ThemeName
 from app.training_state import Training
@@ -285,5 +286,6 @@ class ViewState:
     status: StatusView
     actions: ActionsView
     recent: tuple[str, ...]
+    bookmarks: tuple[Bookmark, ...]
     encoders: tuple[tuple[str, ...], str]
     theme: ThemeName

@@ -19,14 +19,16 @@ from PySide6.QtWidgets import (
 
 from app import icons, theme
 from app.actions import ACTIONS, Action
+from app.bookmarks import Bookmarks
 from app.bridge import Bridge
 from app.canvas.home import NamedView
 from app.canvas.scene_canvas import SceneCanvas
 from app.controller import Controller
 from app.dialogs import Dialogs
 from app.docks import bring_to_front, build_docks, grow, in_front, spread
+from app.flight import Flight
 from app.hovering import Hovering
-from app.menus import EncoderMenu, RecentMenu, build_bars
+from app.menus import BookmarkMenu, EncoderMenu, RecentMenu, build_bars
 from app.panels.ask import AskBar
 from app.panels.banner import BannerBar
 from app.panels.empty import EmptyPage
@@ -93,7 +95,11 @@ class Window(QMainWindow):
             lambda: self.saveState(LAYOUT_VERSION).toBase64().toStdString(),
             self._arrange,
         )
-        self.dialogs = Dialogs(self, self.controller, self.canvas, self.sessions)
+        self.flight = Flight(self.controller, self.canvas, self)
+        self.bookmarks = Bookmarks(
+            self.controller.store, lambda: self.canvas.navigator.orbit, lambda o: self.canvas.look_from(o, fly=True)
+        )
+        self.dialogs = Dialogs(self, self.controller, self.canvas, self.sessions, self.flight)
         self.bridge.received.connect(self.controller.receive)
         self.hover = Hovering(self.controller, self)
         self._build()
@@ -147,6 +153,8 @@ class Window(QMainWindow):
         self.actions_by_id, self.toolbar = bar.actions, bar.toolbar
         self._recent_menu = RecentMenu(self.controller.open, self)
         bar.menus["File"].insertMenu(self.actions_by_id["open_demo"], self._recent_menu)
+        self._bookmark_menu = BookmarkMenu(self.bookmarks, self)
+        bar.menus["View"].insertMenu(self.actions_by_id["flight"], self._bookmark_menu)
         self._encoder_menu = EncoderMenu(self.controller.encode, self)
         bar.menus["Engine"].insertMenu(self.actions_by_id["cancel_jobs"], self._encoder_menu)
         self._auto_action = QAction("Fit and encode on opening", self)
@@ -202,6 +210,8 @@ class Window(QMainWindow):
                 self._show_recent(part)
             case "encoders":
                 self._show_encoders(*part)
+            case "bookmarks":
+                self._bookmark_menu.show_bookmarks(part)
             case "theme":
                 self._show_theme(theme.THEMES[part])
             case _:
@@ -347,6 +357,7 @@ class Window(QMainWindow):
         self._settings.save_layout(QByteArray(self.saveGeometry()), QByteArray(self.saveState(LAYOUT_VERSION)))
         self._settings.prompts = self.controller.state.prompt_history
         self._settings.sync()
+        self.flight.cancel()
         self.controller.detach()
         self.bridge.close()
         self.canvas.close()

@@ -57,6 +57,7 @@ class Renderer:
         self.prompts = [PromptOverlay(n) for n in range(1, len(GROUPS) + 1)]  # the first is enough for few prompts
         self._moving = gl.Target(smooth=True, internal="rgba32f")
         self._stills = (gl.Target(internal="rgba32f"), gl.Target(internal="rgba32f"))
+        self._best = gl.Target(internal="rgba32f")
         self._work = self._stills[0]  # the still picture that is being drawn
         self._shown: gl.Target | None = None
         self._costs = {False: 4e-7, True: 4e-7}  # seconds per pixel of a moving and of the still picture
@@ -139,7 +140,7 @@ class Renderer:
         """Draw a frame into the bound framebuffer, the volume as finely as there is time for."""
         if self._shows_volume:
             self._march(camera, viewport)
-        self._compose(camera, viewport)
+        self._compose(camera, viewport, self._shown if self._shows_volume else None)
 
     def refine(self, camera: Camera, viewport: Viewport) -> bool:
         """Draw a part of the full-size still picture, off screen; whether it is now whole and to be shown.
@@ -162,15 +163,14 @@ class Renderer:
         return True
 
     def draw_best(self, camera: Camera, viewport: Viewport) -> None:
-        """Draw at full size at once, however long it takes."""
+        """Draw at full size at once, however long it takes; what ``draw`` goes on with stays as it is."""
         while self._advance_overlays() or self.volume.advance(wait=True):
             pass
         if self._shows_volume:
-            with self._work.sized(viewport.width, viewport.height).buffer:
+            with self._best.sized(viewport.width, viewport.height).buffer:
                 gl.gloo.set_viewport(0, 0, viewport.width, viewport.height)
                 self.volume.draw(camera, STILL_STEP)
-            self._shown = self._work
-        self._compose(camera, viewport, SCALE_AT_BEST)
+        self._compose(camera, viewport, self._best if self._shows_volume else None, SCALE_AT_BEST)
 
     def _advance_overlays(self) -> bool:
         return any(overlay.advance() for overlay in self._overlaid)
@@ -205,8 +205,7 @@ class Renderer:
         kind = target is not self._moving
         self._costs[kind] += 0.3 * (per_px - self._costs[kind])
 
-    def _compose(self, camera: Camera, viewport: Viewport, scale: float = SCALE) -> None:
-        shown = self._shown if self._shows_volume else None
+    def _compose(self, camera: Camera, viewport: Viewport, shown: gl.Target | None, scale: float = SCALE) -> None:
         over = None if shown is None else next((overlay for overlay in self._overlaid if overlay.on), None)
         self._compositor.put(shown, over, camera, (viewport.width, viewport.height), self.far, scale=scale)
         self._overlays(camera, viewport)

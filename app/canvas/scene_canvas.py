@@ -142,9 +142,9 @@ class SceneCanvas(QObject):
         n, scene = self.navigator, self._view.scene
         self._steer(lambda now: n.goto(named_view(scene, name, n.width / n.height), now, fly=fly))
 
-    def look_from(self, orbit: Orbit) -> None:
-        """Look from an orbit, at once."""
-        self._steer(lambda now: self.navigator.goto(orbit, now, fly=False))
+    def look_from(self, orbit: Orbit, *, fly: bool = False) -> None:
+        """Look from an orbit, at once or by a short flight."""
+        self._steer(lambda now: self.navigator.goto(orbit, now, fly=fly))
         self._draw_soon()
 
     def fly_to_point(self, pos_w: Pos) -> None:
@@ -203,6 +203,13 @@ class SceneCanvas(QObject):
         """(h, w, 4) uint8 of the canvas at full quality, in physical pixels."""
         self.surface.set_current()
         return render_to_array(self._ready(), self.camera(), self._viewport())
+
+    def picture_from(self, camera: Camera, size: tuple[int, int]) -> NDArray[np.uint8]:
+        """(h, w, 4) uint8 of what is shown, at full quality, as ``camera`` of ``size`` (width, height) sees it."""
+        self.surface.set_current()
+        picture = render_to_array(self._ready(), camera, Viewport(*size))
+        self._draw_soon()
+        return picture
 
     def save_screenshot(self, path: Path) -> None:
         """Write the canvas as PNG.
