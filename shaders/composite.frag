@@ -28,7 +28,7 @@ void main()
     vec4 marched = texture2D(u_marched, v_uv);
     float z = marched.a;
 #ifdef ENLARGE
-    vec3 c = texture2D(u_painted, v_uv).rgb;
+    vec3 c = texture2D(u_painted, v_uv).rgb + dither();
 #else
     vec3 c = marched.rgb;
 #endif
