@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 from app.bookmarks import Bookmark
+from app.clip import WHOLE, Clip
 from app.prompt_state import Prompt
 from app.state import AppState, Colouring, KeypointColouring, Layer, PanelMode, Sort
 from engine.api.requests import PixelSource, PointSource
@@ -24,6 +25,7 @@ class Edits:
     colouring: Colouring = "colour"
     threshold: float = 0.4
     cutaway: bool = True
+    clip: Clip = WHOLE
     panel_mode: PanelMode = "photo"
     sort: Sort = "index"
     keypoint_count: int = 1024

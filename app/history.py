@@ -113,6 +113,8 @@ class History:
 def _by_slider(a: Edits, b: Edits, what: tuple[str, ...]) -> bool:
     """Whether a change is one that sliders make."""
     match what:
+        case ("clip",):
+            return a.clip.on == b.clip.on
         case ("threshold" | "keypoint_count",):
             return True
         case ("layers",):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+from app.clip import Box
+from app.resolve_actions import actions, obstacle, training_actions
 from app.resolve_prompts import prompts_found, prompts_over, prompts_view
-from app.state import COMPARING, Answer, AppState, Colouring, Layer, Query
-from app.training_state import BUILT_IN, TRAINED, encoder_title
+from app.state import COMPARING, Answer, AppState, Layer, Query
+from app.training_state import BUILT_IN, encoder_title
 from app.view_state import (
-    ActionsView,
     CanvasView,
     Cell,
     FrustaView,
@@ -30,7 +31,7 @@ from app.view_state import (
 )
 from engine.api.camera import Camera
 from engine.api.replies import ViewMatch
-from engine.api.requests import FitGrid, PixelSource
+from engine.api.requests import PixelSource
 
 
 def active_answer(state: AppState) -> Answer | None:
@@ -56,7 +57,7 @@ def resolve(state: AppState) -> ViewState:
         empty=state.scene is None and state.opening is None,
         canvas=CanvasView(
             scene=state.scene,
-            volume=VolumeView(state.volume, colouring, features, state.layers["volume"], state.cutaway),
+            volume=VolumeView(state.volume, colouring, features, state.layers["volume"], state.cutaway, _clip(state)),
             heat=HeatView(heat, state.layers["heat"], state.threshold),
             prompts=prompts,
             keypoints=keypoints,
@@ -89,13 +90,14 @@ def resolve(state: AppState) -> ViewState:
             state.threshold,
             bounds,
             state.cutaway,
+            state.clip,
             keypoints,
         ),
         jobs=state.jobs,
         training=_training(state),
         banner=state.banner,
         status=_status(state),
-        actions=_actions(state, colouring),
+        actions=actions(state, colouring),
         recent=state.recent,
         bookmarks=state.bookmarks,
         encoders=_encoders(state),
@@ -129,6 +131,10 @@ def _keypoints(state: AppState) -> KeypointsView:
         volume=volume,
         named=named if volume is not None and named is not None and named.version == volume.version else None,
     )
+
+
+def _clip(state: AppState) -> Box | None:
+    return None if state.scene is None else state.clip.box_w(state.scene.bounds_w)
 
 
 def _camera(state: AppState, view: int | None) -> Camera | None:
@@ -283,19 +289,6 @@ def _encoder(state: AppState) -> str:
     return encoder_title(state.encoder, None if state.weights is None else state.weights.folder)
 
 
-def obstacle(state: AppState) -> str:
-    """What stands in the way of a training, as an instruction; "" when nothing does."""
-    if state.scene is None:
-        return "Open a capture first."
-    if not state.scene.views:
-        return "This capture has no photos to learn from."
-    if any(j.live and j.title == FitGrid.title for j in state.jobs):
-        return "Wait until the scene is fitted."
-    if state.volume is None:
-        return "Fit the scene first."
-    return ""
-
-
 def _training(state: AppState) -> TrainingView:
     t = state.training
     names = {} if state.scene is None else {v.index: v.name for v in state.scene.views}
@@ -306,89 +299,9 @@ def _training(state: AppState) -> TrainingView:
         job=None if t is None else next((j for j in state.jobs if j.id == t.job_id), None),
         steps=state.train_steps,
         afresh=state.train_afresh,
-        enabled=_training_actions(state),
+        enabled=training_actions(state),
         encoder=_encoder(state),
         foreign=state.encoder != BUILT_IN,
         leftover=of_it and t is not None and not t.live,
         photo="" if t is None or t.preview is None else names.get(t.preview.view, ""),
     )
-
-
-def _training_actions(state: AppState) -> frozenset[str]:
-    t = state.training
-    if t is not None and t.live:
-        return frozenset({"train_pause", "train_stop"})
-    enabled: set[str] = set() if obstacle(state) else {"train"}
-    if state.scene is not None and state.scene.views:
-        enabled |= {"load_weights", "built_in_weights"}
-        if state.weights is not None:
-            used = state.weights_used and state.encoder == TRAINED + state.weights.folder
-            enabled |= {"save_weights"} if used else {"save_weights", "use_weights"}
-    return frozenset(enabled)
-
-
-def _actions(state: AppState, colouring: Colouring) -> ActionsView:
-    enabled = {
-        "open",
-        "open_file",
-        "open_demo",
-        "theme",
-        "shortcuts",
-        "commands",
-        "quit",
-        "fullscreen",
-        "panels",
-        "training",
-        "open_session",
-    }
-    enabled |= _training_actions(state)
-    enabled |= {name for name, count in (("undo", state.undoable), ("redo", state.redoable)) if count}
-    checked: set[str] = set()
-    if state.scene is not None:
-        enabled |= {
-            "home",
-            "top",
-            "front",
-            "side",
-            "fly",
-            "cutaway",
-            "screenshot",
-            "points",
-            "grid",
-            "close_capture",
-            "ask",
-            "look_for",
-            "bookmark",
-        }
-        enabled |= {"copy_camera", "paste_camera", "save_session"}
-        if state.scene.views:
-            enabled |= {"next_view", "previous_view", "single", "look_through", "frusta", "matches", "fit", "encode"}
-            enabled |= {"refit", "mode_photo", "mode_features", "mode_heat", "sort"}
-    if state.volume is not None:
-        enabled |= {"volume", "colour", "heat", "prompts"}
-        if state.voxel_features is not None:
-            enabled |= {"features", "spread", "keypoints", "mode_scene", "mode_agreement", "save_agreement"}
-    if state.prompts or state.draft:
-        enabled.add("clear_prompts")
-    if state.prompted is not None and any(f.regions for f in state.prompted.reply.found):
-        enabled.add("ask_like")
-    if len(state.bookmarks) > 1:
-        enabled.add("flight")
-    if state.keypoints is not None:
-        enabled.add("save_keypoints")
-    if state.query or state.pinned or state.through is not None or state.single or state.banner:
-        enabled.add("clear")
-    if any(j.live for j in state.jobs):
-        enabled.add("cancel_jobs")
-    if state.through is not None:
-        enabled.add("photo")
-    checked |= {name for name, layer in state.layers.items() if layer.visible}
-    checked |= {colouring, f"mode_{state.panel_mode}"}
-    for name, on in (
-        ("fly", state.fly), ("cutaway", state.cutaway), ("single", state.single),
-        ("train_pause", state.training is not None and state.training.paused),
-        ("look_through", state.through is not None), ("sort", state.sort == "score"),
-    ):  # fmt: skip
-        if on:
-            checked.add(name)
-    return ActionsView(frozenset(enabled), frozenset(checked))

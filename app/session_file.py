@@ -14,6 +14,7 @@ from app.bookmarks import LONGEST as LONGEST_NAME
 from app.bookmarks import MOST as MOST_BOOKMARKS
 from app.bookmarks import Bookmark
 from app.canvas.home import Orbit
+from app.clip import Clip
 from app.edits import Edits
 from app.prompt_state import LONGEST, MOST, SOFTNESS, Prompt
 from app.state import LAYERS, Colouring, KeypointColouring, Layer, PanelMode, Sort, ThemeName
@@ -135,6 +136,7 @@ def _edits(raw: Any) -> Edits:
         colouring=_one_of(raw["colouring"], Colouring),
         threshold=_share(raw["threshold"]),
         cutaway=bool(raw["cutaway"]),
+        clip=_clip(raw["clip"]) if "clip" in raw else Clip(),
         panel_mode=_one_of(raw["panel_mode"], PanelMode),
         sort=_one_of(raw["sort"], Sort),
         keypoint_count=min(max(int(raw["keypoint_count"]), 1), 1 << 16),
@@ -144,6 +146,13 @@ def _edits(raw: Any) -> Edits:
             for b in raw.get("bookmarks", [])[:MOST_BOOKMARKS]
         ),
     )
+
+
+def _clip(raw: Any) -> Clip:
+    (x, y, z), (u, v, w) = ([_share(n) for n in raw[side]] for side in ("lo", "hi"))
+    if x >= u or y >= v or z >= w:
+        raise ValueError("a clip box with nothing in it")
+    return Clip(bool(raw["on"]), (x, y, z), (u, v, w))
 
 
 def _example(raw: Any) -> Example | None:

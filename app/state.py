@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from app.bookmarks import Bookmark
+from app.clip import WHOLE, Clip
 from app.prompt_state import Prompt, PromptAnswer
 from app.training_state import Training
 from engine.api.replies import (
@@ -160,6 +161,7 @@ class AppState:
     colouring_chosen: bool = False  # by the user, rather than by a training
     threshold: float = 0.4
     cutaway: bool = True
+    clip: Clip = WHOLE
     fly: bool = False
     through: int | None = None
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from app.resolve import obstacle
+from app.resolve_actions import obstacle
 from app.state import AppState, Store, with_job
 from app.training_state import BUILT_IN, TRAINED, Training, finished, timed, updated
 from engine.api.replies import (

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from app.bookmarks import Bookmark
+from app.clip import Box, Clip
 from app.prompt_state import Prompt, PromptAnswer
 from app.state import Answer, Banner, Colouring, Job, KeypointColouring, Layer, PanelMode, Sort, ThemeName
 from app.training_state import Training
@@ -38,6 +39,7 @@ class VolumeView:
     features: VoxelFeatures | None
     layer: Layer
     cutaway: bool
+    clip: Box | None
 
 
 @dataclass(frozen=True)
@@ -239,6 +241,7 @@ class LayersView:
     threshold: float
     bounds: tuple[float, float] | None
     cutaway: bool
+    clip: Clip
     keypoints: KeypointsView
 
 

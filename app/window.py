@@ -302,6 +302,14 @@ class Window(QMainWindow):
     def choose_colouring(self, name: str) -> None:
         self.controller.set_colouring(cast(Colouring, name))
 
+    def toggle_clip(self) -> None:
+        """The clip box hides what lies outside, or nothing."""
+        self.controller.set(clip=self.controller.state.clip.flipped())
+
+    def move_clip(self, axis: int, upper: bool, share: float) -> None:
+        """One of its faces goes elsewhere."""
+        self.controller.set(clip=self.controller.state.clip.moved(axis, upper, share))
+
     def set_opacity(self, layer: str, value: float) -> None:
         self.controller.set_layer(layer, opacity=value)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from app.clip import Clip
+
 if TYPE_CHECKING:
     from app.window import Window
 
@@ -32,6 +34,9 @@ def wire(window: Window) -> None:
     window.layers.opacity_moved.connect(window.set_opacity)
     window.layers.colouring_chosen.connect(window.choose_colouring)
     window.layers.threshold_moved.connect(c.set_threshold)
+    window.layers.clip.toggled.connect(lambda: window.trigger("clip"))
+    window.layers.clip.moved.connect(window.move_clip)
+    window.layers.clip.reset.connect(lambda: c.set(clip=Clip(on=True)))
     window.layers.cutaway_toggled.connect(lambda: window.trigger("cutaway"))
     window.layers.keypoint_count_moved.connect(c.keypoints.show_best)
     window.layers.keypoint_colouring_chosen.connect(c.keypoints.colour_by)

@@ -13,6 +13,8 @@ uniform sampler3D u_cells;  // per coarse cell: side it was seen from * 0.5 + 0.
 uniform vec3 u_eye_v;
 uniform mat3 u_ray_v;     // (u, v, 1), v down, to a direction of unit camera z
 uniform vec3 u_dims;
+uniform vec3 u_clip_lo;   // what is outside is hidden; without a clip box, 0 and u_dims
+uniform vec3 u_clip_hi;
 uniform vec3 u_coarse_dims;
 uniform float u_cell;     // voxels along a coarse cell's edge
 uniform float u_step;     // voxels
@@ -28,8 +30,8 @@ void main()
     vec3 far_away = vec3(1e-9);
     d = mix(d, far_away, vec3(lessThan(abs(d), far_away)));
     vec3 inv = 1.0 / d;
-    vec3 t_a = -o * inv;
-    vec3 t_b = (u_dims - o) * inv;
+    vec3 t_a = (u_clip_lo - o) * inv;
+    vec3 t_b = (u_clip_hi - o) * inv;
     vec3 t_lo = min(t_a, t_b);
     vec3 t_hi = max(t_a, t_b);
     float t = max(max(t_lo.x, t_lo.y), max(t_lo.z, 0.0));

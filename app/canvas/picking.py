@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from app.canvas.dense import CELL, Box
+from app.clip import Box as Clip3
 from engine.api.camera import Camera
 
 Float64 = NDArray[np.float64]
@@ -30,14 +31,17 @@ class VolumePicker:
         self._alpha = alpha
         self._facing = facing
 
-    def surface(self, camera: Camera, pos_px: tuple[float, float], *, cutaway: bool) -> Float64 | None:
+    def surface(
+        self, camera: Camera, pos_px: tuple[float, float], *, cutaway: bool, clip: Clip3 | None = None
+    ) -> Float64 | None:
         """(3,) world point where half the light of the ray through ``pos_px`` is gone, or None."""
         box = self._box
         dims = np.array(box.dims)
+        low, high = clipped(clip, box.lo_w, box.voxel, box.dims)
         d = camera.ray_z(np.array([pos_px]))[0] / box.voxel
         o = (camera.centre_w - box.lo_w) / box.voxel
         d = np.where(np.abs(d) < 1e-12, 1e-12, d)
-        bounds = np.sort(np.stack([-o / d, (dims - o) / d]), axis=0)
+        bounds = np.sort(np.stack([(low - o) / d, (high - o) / d]), axis=0)
         near, far = max(float(bounds[0].max()), 0.0), float(bounds[1].min())
         if near >= far or len(box.flat) == 0:
             return None
@@ -61,6 +65,18 @@ class VolumePicker:
             return None
         pos_w: Float64 = camera.centre_w + camera.ray_z(np.array([pos_px]))[0] * t[gone[0]]
         return pos_w
+
+
+def clipped(
+    clip: Clip3 | None, lo_w: Float64, voxel: float, dims: tuple[int, int, int]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Lowest and highest corner (3,), in voxels, of what is shown of a volume; the highest is not below the lowest."""
+    size = np.array(dims, np.float64)
+    if clip is None:
+        return np.zeros(3, np.float32), size.astype(np.float32)
+    low = np.clip((np.array(clip.lo_w) - lo_w) / voxel, 0, size)
+    high = np.clip((np.array(clip.hi_w) - lo_w) / voxel, low, size)
+    return low.astype(np.float32), high.astype(np.float32)
 
 
 def nearest_point(camera: Camera, pos_w: ArrayLike, pos_px: tuple[float, float], radius_px: float) -> int | None:

@@ -48,8 +48,10 @@ class Presenter:
             self._points_due = True
         elif (old.volume.colouring, old.volume.features) != (new.volume.colouring, new.volume.features):
             r.volume.set_colours(_colours(new.volume))
+        if rescened or themed or old is None or old.volume.clip != new.volume.clip:
+            self._clip(new)
         if self._points_due and new.points.visible and new.scene is not None:
-            show_points(r, new.scene, new.volume.volume)
+            show_points(r, new.scene, new.volume.volume, new.volume.clip)
             self._points_due = False
         self._heat(old, new)
         if old is None or old.prompts != new.prompts or old.volume.layer != new.volume.layer:
@@ -61,7 +63,7 @@ class Presenter:
             self._thumbnails(new)
         if old is None or old.photo != new.photo:
             self._photo(new)
-        if old is None or rescened or old.keypoints != new.keypoints:
+        if old is None or rescened or old.keypoints != new.keypoints or old.volume.clip != new.volume.clip:
             self._keypoints(new)
         if old is None or themed or old.matches != new.matches:
             self._matches(new.matches)
@@ -77,6 +79,16 @@ class Presenter:
         self._r.volume.set_volume(new.volume.volume, list(self._cameras.values()), _colours(new.volume))
         if new.volume.volume is None:
             self._r.touch()
+
+    def _clip(self, new: CanvasView) -> None:
+        r, clip = self._r, new.volume.clip
+        r.volume.clip = clip
+        r.touch()
+        self._points_due = True
+        if clip is None or new.scene is None:
+            r.box.set_data([], [], (0, 0, 0, 0))
+        else:
+            r.box.set_data(*clip.edges_w(new.scene.bounds_w), (*r.look.accent, 0.7), 1.2)
 
     def _heat(self, old: CanvasView | None, new: CanvasView) -> None:
         r, was = self._r, None if old is None else old.heat
@@ -154,7 +166,11 @@ class Presenter:
     def _keypoints(self, new: CanvasView) -> None:
         r = self._r
         r.opacity["keypoints"] = float(shown(new.keypoints) > 0)
-        r.keypoints.set_arrays(*glyphs(new.keypoints))
+        arrays = glyphs(new.keypoints)
+        if new.volume.clip is not None:
+            within = new.volume.clip.holds(arrays[0])
+            arrays = (arrays[0][within], arrays[1][within], arrays[2][within])
+        r.keypoints.set_arrays(*arrays)
         r.keypoints_pull = 0.0 if new.volume.volume is None else PULL_VOXELS * new.volume.volume.voxel
 
     def _matches(self, m: MatchesView) -> None:

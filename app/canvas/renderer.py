@@ -41,6 +41,7 @@ class Renderer:
         self.points = PointsVisual()
         self.frusta = FrustaVisual()
         self.lines = SegmentsVisual()
+        self.box = SegmentsVisual()  # outline of the clip box
         self.markers = MarkersVisual()
         self.keypoints = MarkersVisual()
         self.keypoints_pull = 0.0
@@ -220,6 +221,7 @@ class Renderer:
                 self.points.draw(camera, viewport, self.far, o["points"])
             if o["frusta"] > 0:
                 self.frusta.draw(camera, viewport, self.far, o["frusta"], self.focus)
+            self.box.draw(camera, viewport, self.far)
         if self.photo_view is not None:
             self.photo.draw(photo_rect(self.photo_view, camera), camera.width, camera.height, self.photo_opacity)
         if o["keypoints"] > 0:

@@ -6,6 +6,7 @@ import numpy as np
 
 from app.canvas.renderer import Renderer
 from app.canvas.visuals.frusta import frustum_depth
+from app.clip import Box
 from engine.api.scene import SceneInfo, Volume
 
 MAX_POINTS = 400_000  # sprites that software GL still draws in time
@@ -32,8 +33,8 @@ def show_scene(renderer: Renderer, scene: SceneInfo) -> None:
     )
 
 
-def show_points(renderer: Renderer, scene: SceneInfo, volume: Volume | None) -> None:
-    """The capture's own points, or the voxels' centres where it has none."""
+def show_points(renderer: Renderer, scene: SceneInfo, volume: Volume | None, clip: Box | None = None) -> None:
+    """The capture's own points, or the voxels' centres where it has none; those within ``clip``."""
     extent = extent_of(scene)
     if scene.points is not None and len(scene.points.pos_w):
         pos_w, rgb = scene.points.pos_w, scene.points.rgb
@@ -45,5 +46,8 @@ def show_points(renderer: Renderer, scene: SceneInfo, volume: Volume | None) -> 
     else:
         renderer.points.set_data(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.uint8), 1.0)
         return
-    step = -(-len(pos_w) // MAX_POINTS)
+    if clip is not None:
+        within = clip.holds(pos_w)
+        pos_w, rgb = pos_w[within], rgb[within]
+    step = max(1, -(-len(pos_w) // MAX_POINTS))
     renderer.points.set_data(pos_w[::step], rgb[::step], size_w)

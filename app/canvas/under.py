@@ -28,7 +28,7 @@ Float64 = NDArray[np.float64]
 def surface(view: CanvasView, renderer: Renderer, camera: Camera, pos_px: Pixel) -> Pos | None:
     """The point of the volume, or of the bare points, or None."""
     if renderer.opacity["volume"] > 0 and renderer.volume.picker is not None:
-        hit = renderer.volume.picker.surface(camera, pos_px, cutaway=view.volume.cutaway)
+        hit = renderer.volume.picker.surface(camera, pos_px, cutaway=view.volume.cutaway, clip=view.volume.clip)
         if hit is not None:
             return triple(hit)
     points = renderer.points.pos_w
@@ -43,7 +43,10 @@ def keypoint(view: CanvasView, renderer: Renderer, camera: Camera, pos_px: Pixel
     count, found = shown(view.keypoints), view.keypoints.found
     if count == 0 or found is None or renderer.opacity["keypoints"] <= 0:
         return None
-    row = nearest_point(camera, found.pos_w[:count], pos_px, KEYPOINT_RADIUS_PX)
+    pos_w = found.pos_w[:count]
+    if view.volume.clip is not None:
+        pos_w = np.where(view.volume.clip.holds(pos_w)[:, None], pos_w, np.nan)
+    row = nearest_point(camera, pos_w, pos_px, KEYPOINT_RADIUS_PX)
     if row is None or hit is None:
         return row
     depth = camera.to_camera(np.array([found.pos_w[row], hit], np.float64))[:, 2]

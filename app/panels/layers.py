@@ -8,6 +8,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QCheckBox, QFrame, QHBoxLayout, QLabel, QSlider, QToolButton, QVBoxLayout, QWidget
 
 from app import colormaps, icons
+from app.panels.clip_controls import ClipControls
 from app.panels.legend import Legend, Scale
 from app.panels.segmented import Segmented
 from app.state import Layer
@@ -173,6 +174,8 @@ class LayersPanel(QWidget):
         self.cutaway.setToolTip("Hide surfaces from the side that no photo saw  (X)")
         self.cutaway.clicked.connect(lambda: self.cutaway_toggled.emit())
         column.addWidget(self.cutaway)
+        self.clip = ClipControls()
+        column.addWidget(self.clip)
         column.addStretch(1)
 
     def show_layers(self, view: LayersView) -> None:
@@ -186,6 +189,7 @@ class LayersPanel(QWidget):
         self.threshold.blockSignals(False)
         self.legend.show_range(view.bounds, view.threshold)
         self.cutaway.setChecked(view.cutaway)
+        self.clip.show_clip(view.clip)
         self.keypoints.setVisible(view.layers["keypoints"].visible and "keypoints" in view.usable)
         self.keypoints.show_keypoints(view.keypoints)
 

@@ -279,7 +279,7 @@ def test_jobs_wait_while_the_user_is_at_work_but_get_a_turn_now_and_then(engine:
             turns.append(n)
         assert time.monotonic() - begun < 60
         time.sleep(0.005)
-    assert engine.thread._rest_until - engine.thread._last_turn <= MOST_REST_S + 1e-6
+    assert engine.thread._rest_until - engine.thread._last_turn <= MOST_REST_S + 0.05
     query = click()
     engine.thread.send(query)
     engine.wait_reply(query, Notice)

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from app.canvas import dense, gl
 from app.canvas.camera_sync import ray_matrix
-from app.canvas.picking import VolumePicker
+from app.canvas.picking import VolumePicker, clipped
+from app.clip import Box
 from engine.api.camera import Camera
 from engine.api.scene import Volume
 from shaders import loader
@@ -53,6 +54,7 @@ class VolumeVisual:
         self.picker: VolumePicker | None = None
         self.revision = 0  # grows whenever what is drawn changes
         self.urgent = False  # whether the last change is one that the user waits for
+        self.clip: Box | None = None
         self.set_uniforms(opacity=1.0, cutaway=1.0)
 
     @property
@@ -127,7 +129,7 @@ class VolumeVisual:
             u_cells=_texture_of(np.zeros((1, 1, 1, 4), np.uint8), smooth=False),
             u_dims=unit, u_coarse_dims=unit, u_cell=1.0,
         )  # fmt: skip
-        self._march(camera, np.zeros(3), 1.0, 1.0, (0.0, 1.0))
+        self._march(camera, np.zeros(3), 1.0, (1, 1, 1), 1.0, (0.0, 1.0))
 
     def advance(self, *, wait: bool = False) -> bool:
         """Do one small piece of queued work; False when there is none to be done now.
@@ -153,12 +155,14 @@ class VolumeVisual:
         box = self._shown_box
         if box is None:
             return
-        self._march(camera, box.lo_w, box.voxel, step, band)
+        self._march(camera, box.lo_w, box.voxel, box.dims, step, band)
 
     def _march(
-        self, camera: Camera, lo_w: NDArray[np.float64], voxel: float, step: float, band: tuple[float, float]
-    ) -> None:
+        self, camera: Camera, lo_w: NDArray[np.float64], voxel: float, dims: tuple[int, int, int], step: float,
+        band: tuple[float, float],
+    ) -> None:  # fmt: skip
         p = self._program
+        p["u_clip_lo"], p["u_clip_hi"] = clipped(self.clip, lo_w, voxel, dims)
         p["u_eye_v"] = ((camera.centre_w - lo_w) / voxel).astype(np.float32)
         # gloo takes matrices by columns
         p["u_ray_v"] = (ray_matrix(camera) / voxel).T.astype(np.float32)
