@@ -46,11 +46,11 @@ def wire(window: Window) -> None:
     window.training.afresh_chosen.connect(c.training.choose_afresh)
     window.matches.view_chosen.connect(c.select)
     window.matches.view_opened.connect(c.look_through)
+    for at_work in (window.ask_bar.typed, window.ask_bar.entered, window.ask_bar.threshold_moved, canvas.moved):
+        at_work.connect(window.bridge.give_way)
     window.ask_bar.begun.connect(c.prompts.ready)
     window.ask_bar.typed.connect(c.prompts.type)
     window.ask_bar.entered.connect(c.prompts.enter)
-    for at_work in (window.ask_bar.typed, window.ask_bar.threshold_moved, canvas.moved):
-        at_work.connect(window.bridge.give_way)
     window.ask_bar.removed.connect(c.prompts.remove)
     window.ask_bar.threshold_moved.connect(c.prompts.set_threshold)
     window.ask_bar.softness_moved.connect(c.prompts.set_softness)
