@@ -153,6 +153,8 @@ class Controller:
         s = self.state
         if s.banner is not None:
             self.store.update(banner=None)
+        elif s.ruler.on:
+            self.store.update(ruler=replace(s.ruler, on=False, points_w=()))
         elif s.query is not None or s.pinned is not None:
             self.clear_query()
         elif s.single:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from app.bookmarks import Bookmark
 from app.clip import WHOLE, Clip
 from app.prompt_state import Prompt
+from app.ruler import NONE, Ruler
 from app.state import AppState, Colouring, KeypointColouring, Layer, PanelMode, Sort
 from engine.api.requests import PixelSource, PointSource
 
@@ -26,6 +27,7 @@ class Edits:
     threshold: float = 0.4
     cutaway: bool = True
     clip: Clip = WHOLE
+    ruler: Ruler = NONE
     panel_mode: PanelMode = "photo"
     sort: Sort = "index"
     keypoint_count: int = 1024

@@ -67,6 +67,7 @@ def resolve(state: AppState) -> ViewState:
             photo=_photo(state),
             matches=_matches(state, answer),
             grid=state.layers["grid"],
+            ruler=state.ruler,
             through=_camera(state, state.through),
             fly=state.fly,
             theme=state.theme,
@@ -100,6 +101,7 @@ def resolve(state: AppState) -> ViewState:
         actions=actions(state, colouring),
         recent=state.recent,
         bookmarks=state.bookmarks,
+        ruler=state.ruler,
         encoders=_encoders(state),
         theme=state.theme,
     )

@@ -60,6 +60,7 @@ def actions(state: AppState, colouring: Colouring) -> ActionsView:
             "fly",
             "cutaway",
             "clip",
+            "ruler",
             "screenshot",
             "points",
             "grid",
@@ -80,11 +81,13 @@ def actions(state: AppState, colouring: Colouring) -> ActionsView:
         enabled.add("clear_prompts")
     if state.prompted is not None and any(f.regions for f in state.prompted.reply.found):
         enabled.add("ask_like")
+    if state.ruler.on and state.ruler.points_w:
+        enabled.add("ruler_back")
     if len(state.bookmarks) > 1:
         enabled.add("flight")
     if state.keypoints is not None:
         enabled.add("save_keypoints")
-    if state.query or state.pinned or state.through is not None or state.single or state.banner:
+    if state.query or state.pinned or state.through is not None or state.single or state.banner or state.ruler.on:
         enabled.add("clear")
     if any(j.live for j in state.jobs):
         enabled.add("cancel_jobs")
@@ -93,7 +96,8 @@ def actions(state: AppState, colouring: Colouring) -> ActionsView:
     checked |= {name for name, layer in state.layers.items() if layer.visible}
     checked |= {colouring, f"mode_{state.panel_mode}"}
     for name, on in (
-        ("fly", state.fly), ("cutaway", state.cutaway), ("clip", state.clip.on), ("single", state.single),
+        ("fly", state.fly), ("cutaway", state.cutaway), ("single", state.single),
+        ("clip", state.clip.on), ("ruler", state.ruler.on),
         ("train_pause", state.training is not None and state.training.paused),
         ("look_through", state.through is not None), ("sort", state.sort == "score"),
     ):  # fmt: skip

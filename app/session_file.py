@@ -17,6 +17,8 @@ from app.canvas.home import Orbit
 from app.clip import Clip
 from app.edits import Edits
 from app.prompt_state import LONGEST, MOST, SOFTNESS, Prompt
+from app.ruler import MOST as MOST_POINTS
+from app.ruler import Ruler
 from app.state import LAYERS, Colouring, KeypointColouring, Layer, PanelMode, Sort, ThemeName
 from engine.api.errors import CacheError, CaptureError
 from engine.api.requests import Example, PictureExample, PixelSource, PointSource, RegionExample
@@ -137,6 +139,7 @@ def _edits(raw: Any) -> Edits:
         threshold=_share(raw["threshold"]),
         cutaway=bool(raw["cutaway"]),
         clip=_clip(raw["clip"]) if "clip" in raw else Clip(),
+        ruler=_ruler(raw["ruler"]) if "ruler" in raw else Ruler(),
         panel_mode=_one_of(raw["panel_mode"], PanelMode),
         sort=_one_of(raw["sort"], Sort),
         keypoint_count=min(max(int(raw["keypoint_count"]), 1), 1 << 16),
@@ -153,6 +156,14 @@ def _clip(raw: Any) -> Clip:
     if x >= u or y >= v or z >= w:
         raise ValueError("a clip box with nothing in it")
     return Clip(bool(raw["on"]), (x, y, z), (u, v, w))
+
+
+def _ruler(raw: Any) -> Ruler:
+    scale = _number(raw["scale"])
+    if scale <= 0:
+        raise ValueError(f"a scale of {scale}")
+    points_w = tuple(_triple(p) for p in raw["points_w"][:MOST_POINTS])
+    return Ruler(bool(raw["on"]), points_w, scale, str(raw["unit"])[:12])
 
 
 def _example(raw: Any) -> Example | None:

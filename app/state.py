@@ -10,6 +10,7 @@ from typing import Any, Literal
 from app.bookmarks import Bookmark
 from app.clip import WHOLE, Clip
 from app.prompt_state import Prompt, PromptAnswer
+from app.ruler import NONE, Ruler
 from app.training_state import Training
 from engine.api.replies import (
     MatchReply,
@@ -162,6 +163,7 @@ class AppState:
     threshold: float = 0.4
     cutaway: bool = True
     clip: Clip = WHOLE
+    ruler: Ruler = NONE
     fly: bool = False
     through: int | None = None
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from app.bookmarks import Bookmark
 from app.clip import Box, Clip
 from app.prompt_state import Prompt, PromptAnswer
+from app.ruler import Ruler
 from app.state import Answer, Banner, Colouring, Job, KeypointColouring, Layer, PanelMode, Sort, ThemeName
 from app.training_state import Training
 from engine.api.camera import Camera
@@ -157,6 +158,7 @@ class CanvasView:
     photo: PhotoView
     matches: MatchesView
     grid: Layer
+    ruler: Ruler
     through: Camera | None
     fly: bool
     theme: ThemeName
@@ -290,5 +292,6 @@ class ViewState:
     actions: ActionsView
     recent: tuple[str, ...]
     bookmarks: tuple[Bookmark, ...]
+    ruler: Ruler
     encoders: tuple[tuple[str, ...], str]
     theme: ThemeName

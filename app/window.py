@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.resources
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -38,6 +39,7 @@ from app.panels.jobs import JobsPanel
 from app.panels.layers import LayersPanel
 from app.panels.matches import MatchesPanel
 from app.panels.palette import CommandPalette
+from app.panels.ruler_bar import RulerBar
 from app.panels.shortcuts import ShortcutSheet
 from app.panels.status import StatusLabels
 from app.panels.training import TrainingPanel
@@ -119,6 +121,7 @@ class Window(QMainWindow):
         self.banner = BannerBar()
         self.empty = EmptyPage()
         self.ask_bar = AskBar()
+        self.ruler_bar = RulerBar()
         self.stack = QStackedWidget()
         self.stack.addWidget(self.empty)
         self.stack.addWidget(self.canvas.widget)
@@ -129,6 +132,7 @@ class Window(QMainWindow):
         column.setSpacing(0)
         column.addWidget(self.banner)
         column.addWidget(self.ask_bar)
+        column.addWidget(self.ruler_bar)
         column.addWidget(self.stack, 1)
         self.setCentralWidget(page)
         self.layers = LayersPanel()
@@ -210,6 +214,8 @@ class Window(QMainWindow):
                 self._show_recent(part)
             case "encoders":
                 self._show_encoders(*part)
+            case "ruler":
+                self.ruler_bar.show_ruler(part)
             case "bookmarks":
                 self._bookmark_menu.show_bookmarks(part)
             case "theme":
@@ -301,6 +307,23 @@ class Window(QMainWindow):
 
     def choose_colouring(self, name: str) -> None:
         self.controller.set_colouring(cast(Colouring, name))
+
+    def toggle_ruler(self) -> None:
+        """Clicks measure, or ask again."""
+        ruler = self.controller.state.ruler
+        self.controller.set(ruler=replace(ruler, on=not ruler.on, points_w=()))
+
+    def shorten_ruler(self) -> None:
+        """Take the last point back."""
+        self.controller.set(ruler=self.controller.state.ruler.without_last())
+
+    def lengthen_ruler(self, pos_w: Pos) -> None:
+        """Measure on to another point."""
+        self.controller.set(ruler=self.controller.state.ruler.with_point(pos_w))
+
+    def calibrate_ruler(self, true: float, unit: str) -> None:
+        """The last stretch is so long in truth."""
+        self.controller.set(ruler=self.controller.state.ruler.calibrated(true, unit))
 
     def toggle_clip(self) -> None:
         """The clip box hides what lies outside, or nothing."""

@@ -48,6 +48,10 @@ def wire(window: Window) -> None:
     window.matches.view_opened.connect(c.look_through)
     for at_work in (window.ask_bar.typed, window.ask_bar.entered, window.ask_bar.threshold_moved, canvas.moved):
         at_work.connect(window.bridge.give_way)
+    canvas.measured.connect(window.lengthen_ruler)
+    window.ruler_bar.shortened.connect(window.shorten_ruler)
+    window.ruler_bar.calibrated.connect(window.calibrate_ruler)
+    window.ruler_bar.ended.connect(window.toggle_ruler)
     window.ask_bar.begun.connect(c.prompts.ready)
     window.ask_bar.typed.connect(c.prompts.type)
     window.ask_bar.entered.connect(c.prompts.enter)

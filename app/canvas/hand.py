@@ -24,6 +24,11 @@ class Hand:
     def click(self, x: float, y: float) -> None:
         """At logical pixels, as all that follow."""
         canvas = self._canvas
+        if canvas.view is not None and canvas.view.ruler.on:
+            hit = canvas.pick(x, y)
+            if hit is not None:
+                canvas.measured.emit(hit)
+            return
         photo = self._photo_pixel(x, y)
         if photo is not None:
             canvas.pixel_clicked.emit(*photo)
@@ -45,6 +50,9 @@ class Hand:
     def hover(self, x: float, y: float, shift: bool) -> None:
         """The pointer passes."""
         canvas = self._canvas
+        if canvas.view is not None and canvas.view.ruler.on:
+            canvas.hover_ended.emit()
+            return
         self._show_card(x, y)
         photo = self._photo_pixel(x, y)
         if photo is not None:

@@ -65,6 +65,8 @@ class Presenter:
             self._photo(new)
         if old is None or rescened or old.keypoints != new.keypoints or old.volume.clip != new.volume.clip:
             self._keypoints(new)
+        if old is None or rescened or themed or old.ruler != new.ruler:
+            self._ruler(new)
         if old is None or themed or old.matches != new.matches:
             self._matches(new.matches)
 
@@ -172,6 +174,12 @@ class Presenter:
             arrays = (arrays[0][within], arrays[1][within], arrays[2][within])
         r.keypoints.set_arrays(*arrays)
         r.keypoints_pull = 0.0 if new.volume.volume is None else PULL_VOXELS * new.volume.volume.voxel
+
+    def _ruler(self, new: CanvasView) -> None:
+        r, points = self._r, new.ruler.points_w if new.ruler.on else ()
+        accent = (*r.look.accent, 1.0)
+        r.ruler.set_data(points[:-1], points[1:], accent, 2.0)
+        r.ruler_ends.set_data([Mark(p, accent, MARK_MATCH * 0.8, True) for p in points])
 
     def _matches(self, m: MatchesView) -> None:
         r, accent = self._r, self._r.look.accent

@@ -41,6 +41,7 @@ class Renderer:
         self.points = PointsVisual()
         self.frusta = FrustaVisual()
         self.lines = SegmentsVisual()
+        self.ruler, self.ruler_ends = SegmentsVisual(), MarkersVisual()
         self.box = SegmentsVisual()  # outline of the clip box
         self.markers = MarkersVisual()
         self.keypoints = MarkersVisual()
@@ -228,6 +229,8 @@ class Renderer:
             self.keypoints.draw(camera, viewport, self.far, self.look.rim, pull=self.keypoints_pull)
         self.lines.draw(camera, viewport, self.far, on_top=True)
         self.markers.draw(camera, viewport, self.far, self.look.rim)
+        self.ruler.draw(camera, viewport, self.far, on_top=True)
+        self.ruler_ends.draw(camera, viewport, self.far, self.look.rim)
         if o["axes"] > 0:
             side = round(AXES_PX * viewport.ratio)
             pad = round(10 * viewport.ratio)

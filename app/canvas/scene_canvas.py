@@ -44,6 +44,7 @@ class SceneCanvas(QObject):
     """Shows a ``CanvasView``; says in world and photo coordinates what the pointer does."""
 
     point_clicked = Signal(tuple)  # pos_w
+    measured = Signal(tuple)  # pos_w, while the ruler is on
     pixel_clicked = Signal(int, float, float)  # view, full-size undistorted pixels
     view_clicked = Signal(int)
     point_hovered = Signal(tuple, bool)  # pos_w, shift held

@@ -17,6 +17,7 @@ from app.canvas.home import Orbit
 from app.clip import Clip
 from app.edits import Edits
 from app.prompt_state import Prompt
+from app.ruler import Ruler
 from app.session_file import FORMAT, SavedSession, read_session, write_session
 from app.state import Layer
 from engine.api.errors import CacheError, CaptureError
@@ -31,6 +32,7 @@ EDITS = Edits(
         Prompt("wall", negative=True)),
     layers=(("volume", Layer(False, 0.5)), ("heat", Layer())), colouring="features", panel_mode="heat", sort="score",
     keypoint_count=512, threshold=0.7, cutaway=False, keypoint_colouring="features",
+    ruler=Ruler(True, ((0.0, 1.0, 2.0), (0.0, 1.0, 3.0)), 2.5, "m"),
     clip=Clip(True, (0.1, 0.0, 0.0), (1.0, 0.5, 1.0)),
     bookmarks=(Bookmark("from the door", Orbit((0.0, 1.0, 2.0), 0.5, -0.1, 3.0)),),
 )  # fmt: skip
