@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from app.on_features import Kind, OnFeatures
-from app.state import COMPARING, Store, with_item, with_job
+from app.state import COMPARING, KeptFeatures, Store, with_item, with_job
+from app.training_state import encoder_title
 from engine.api.replies import Reply, ViewCompared
 from engine.api.requests import CompareViews, Request, SaveAgreement
 
@@ -28,6 +29,18 @@ class ComparisonDesk:
     def __init__(self, store: Store, send: Callable[[Request], None]) -> None:
         self._store, self._send = store, send
         self._wanted = OnFeatures(COMPARISON, store, send)
+
+    def keep(self) -> None:
+        """Keep what the present encoder says of the photos, to see it beside another's; or no longer."""
+        s = self._store.state
+        if s.kept_features is not None:
+            self._store.update(kept_features=None)
+            return
+        title = encoder_title(s.encoder, None if s.weights is None else s.weights.folder)
+        self._store.update(
+            kept_features=KeptFeatures(title, s.view_features, s.compared),
+            notice="Kept: choose another encoder, and drag the line in a large photo",
+        )
 
     def save(self, folder: str) -> None:
         """Write table and pictures into a folder."""

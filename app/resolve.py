@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 from app.clip import Box
@@ -75,6 +76,7 @@ def resolve(state: AppState) -> ViewState:
         images=ImagesView(_sorted(cells, state), state.panel_mode, state.sort, state.threshold, bounds, prompts),
         single=SingleView(
             single,
+            _other(state, single),
             None if state.selected is None else state.photos.get(state.selected),
             state.panel_mode,
             state.threshold,
@@ -133,6 +135,15 @@ def _keypoints(state: AppState) -> KeypointsView:
         volume=volume,
         named=named if volume is not None and named is not None and named.version == volume.version else None,
     )
+
+
+def _other(state: AppState, cell: Cell | None) -> tuple[Cell, str, str] | None:
+    kept = state.kept_features
+    if kept is None or cell is None or state.panel_mode not in ("features", *COMPARING):
+        return None
+    i = cell.info.index
+    left = replace(cell, features=kept.features.get(i), compared=kept.compared.get(i), match=None, source_px=None)
+    return left, kept.title, _encoder(state)
 
 
 def _clip(state: AppState) -> Box | None:

@@ -76,7 +76,15 @@ def actions(state: AppState, colouring: Colouring) -> ActionsView:
     if state.volume is not None:
         enabled |= {"volume", "colour", "heat", "prompts"}
         if state.voxel_features is not None:
-            enabled |= {"features", "spread", "keypoints", "mode_scene", "mode_agreement", "save_agreement"}
+            enabled |= {
+                "features",
+                "spread",
+                "keypoints",
+                "mode_scene",
+                "mode_agreement",
+                "save_agreement",
+                "keep_features",
+            }
     if state.prompts or state.draft:
         enabled.add("clear_prompts")
     if state.prompted is not None and any(f.regions for f in state.prompted.reply.found):
@@ -97,7 +105,7 @@ def actions(state: AppState, colouring: Colouring) -> ActionsView:
     checked |= {colouring, f"mode_{state.panel_mode}"}
     for name, on in (
         ("fly", state.fly), ("cutaway", state.cutaway), ("single", state.single),
-        ("clip", state.clip.on), ("ruler", state.ruler.on),
+        ("clip", state.clip.on), ("keep_features", state.kept_features is not None), ("ruler", state.ruler.on),
         ("train_pause", state.training is not None and state.training.paused),
         ("look_through", state.through is not None), ("sort", state.sort == "score"),
     ):  # fmt: skip

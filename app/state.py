@@ -104,6 +104,20 @@ class Banner:
     error: bool
 
 
+@dataclass(frozen=True, eq=False)
+class KeptFeatures:
+    """What one encoder said of the photos, to be seen beside another's.
+
+    Attributes:
+        title: of the encoder.
+        features, compared: as the state had them.
+    """
+
+    title: str
+    features: Mapping[int, ViewFeatures]
+    compared: Mapping[int, ViewCompared]
+
+
 @dataclass(frozen=True)
 class AppState:
     """Everything that decides what the window shows, except where the canvas camera is."""
@@ -144,6 +158,7 @@ class AppState:
         )
     )
     compared: Mapping[int, ViewCompared] = field(default_factory=_empty)
+    kept_features: KeptFeatures | None = None
     compared_of: tuple[str, int] | None = None  # encoder and volume of the last request for it
     keypoints: SceneKeypoints | None = None
     keypoints_of: tuple[str, int] | None = None  # encoder and volume of the last request for them

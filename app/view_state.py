@@ -190,9 +190,14 @@ class ImagesView:
 
 @dataclass(frozen=True)
 class SingleView:
-    """The one large photo, or None while the grid is shown."""
+    """The one large photo, or None while the grid is shown.
+
+    Attributes:
+        other: the same by features that were kept, for the left of the line; and the titles of both encoders.
+    """
 
     cell: Cell | None
+    other: tuple[Cell, str, str] | None
     photo: PhotoLoaded | None
     mode: PanelMode
     threshold: float

@@ -133,7 +133,7 @@ def paint_cell(
     if mode in COMPARING and cell.compared is None:
         painter.fillRect(rect, QColor(10, 12, 16, 110))
         _note(painter, rect, "not compared yet")
-    painter.setClipRect(rect.adjusted(-1, -1, 1, 1))
+    painter.setClipRect(rect.adjusted(-1, -1, 1, 1), Qt.ClipOperation.IntersectClip)
     if mode == "agreement" and cell.compared is not None:
         _agreement(painter, rect, cell, cell.compared, theme, large=large)
     _marks(painter, rect, cell, theme, 1.5 if large else 1.0)

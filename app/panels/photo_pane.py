@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, Signal
-from PySide6.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent, QWheelEvent
+from PySide6.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent, QPen, QWheelEvent
 from PySide6.QtWidgets import QWidget
 
 from app.panels.keypoint_paint import paint_keypoints
 from app.panels.photo_paint import from_rect, paint_cell
 from app.theme import DARK, GAP, Theme
-from app.view_state import SingleView
+from app.view_state import Cell, SingleView
 
 DRAG_PX = 4
 MAX_ZOOM = 24.0
+KNOB_PX = 7.0  # of the line between two encoders
 
 
 class PhotoPane(QWidget):
@@ -33,6 +34,7 @@ class PhotoPane(QWidget):
         self._last = QPointF()
         self._dragging = False
         self._double = False
+        self._swipe, self._swiping = 0.5, False
         self.setMouseTracking(True)
         self.setCursor(Qt.CursorShape.CrossCursor)
 
@@ -68,8 +70,43 @@ class PhotoPane(QWidget):
                 painter, self.photo_rect(), v.cell, mode=v.mode, threshold=v.threshold, theme=self._theme,
                 photo=v.photo, prompts=v.prompts, large=True,
             )  # fmt: skip
+            if v.other is not None:
+                self._paint_other(painter, v, *v.other)
             paint_keypoints(painter, self.photo_rect(), v.cell, v.keypoints)
         painter.end()
+
+    def _paint_other(self, painter: QPainter, v: SingleView, cell: Cell, left: str, right: str) -> None:
+        """The other encoder's, to the left of the line."""
+        rect, x = self.photo_rect(), self._line_x()
+        painter.save()
+        painter.setClipRect(QRectF(rect.left(), rect.top(), x - rect.left(), rect.height()))
+        paint_cell(painter, rect, cell, mode=v.mode, threshold=v.threshold, theme=self._theme, large=True)
+        painter.restore()
+        painter.setPen(QPen(QColor(0, 0, 0, 160), 4))
+        painter.drawLine(QPointF(x, rect.top()), QPointF(x, rect.bottom()))
+        painter.setPen(QPen(QColor(self._theme.accent), 2))
+        painter.drawLine(QPointF(x, rect.top()), QPointF(x, rect.bottom()))
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setBrush(QColor(self._theme.accent))
+        painter.drawEllipse(QPointF(x, rect.center().y()), KNOB_PX, KNOB_PX)
+        for text, from_, to, side in (
+            (left, rect.left(), x, Qt.AlignmentFlag.AlignLeft), (right, x, rect.right(), Qt.AlignmentFlag.AlignRight),
+        ):  # fmt: skip
+            width = min(painter.fontMetrics().horizontalAdvance(text) + 2 * GAP, to - from_ - 2 * GAP)
+            if width < 4 * GAP:
+                continue
+            start = from_ + GAP if side == Qt.AlignmentFlag.AlignLeft else to - GAP - width
+            box = QRectF(start, rect.top() + GAP, width, painter.fontMetrics().height() + GAP)
+            painter.fillRect(box, QColor(10, 12, 16, 170))
+            painter.setPen(QColor("#ffffff"))
+            shown = painter.fontMetrics().elidedText(text, Qt.TextElideMode.ElideMiddle, round(width - GAP))
+            painter.drawText(box, Qt.AlignmentFlag.AlignCenter, shown)
+
+    def _line_x(self) -> float:
+        return self.photo_rect().left() + self._swipe * self.photo_rect().width()
+
+    def _on_line(self, at: QPointF) -> bool:
+        return self._view is not None and self._view.other is not None and abs(at.x() - self._line_x()) <= KNOB_PX
 
     def wheelEvent(self, event: QWheelEvent) -> None:
         old = self._zoom
@@ -83,10 +120,17 @@ class PhotoPane(QWidget):
     def mousePressEvent(self, event: QMouseEvent) -> None:
         self._pressed = self._last = event.position()
         self._dragging = self._double = False
+        self._swiping = self._on_line(event.position())
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         if self._pressed is None or event.buttons() == Qt.MouseButton.NoButton:
             self._hover(event)
+            return
+        if self._swiping:
+            self._dragging = True
+            rect = self.photo_rect()
+            self._swipe = min(max((event.position().x() - rect.left()) / max(rect.width(), 1), 0.0), 1.0)
+            self.update()
             return
         if self._dragging or (event.position() - self._pressed).manhattanLength() > DRAG_PX:
             self._dragging = True
@@ -114,6 +158,8 @@ class PhotoPane(QWidget):
         self.hover_ended.emit()
 
     def _hover(self, event: QMouseEvent) -> None:
+        on_line = self._on_line(event.position())
+        self.setCursor(Qt.CursorShape.SplitHCursor if on_line else Qt.CursorShape.CrossCursor)
         found = self._pixel(event.position())
         if found is None:
             self.hover_ended.emit()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from fakes import FakeEngine, featured
-from PySide6.QtCore import QRectF, Qt
+from PySide6.QtCore import QPoint, QRectF, Qt
+from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 from test_controller import Outbox, opened
 
@@ -49,6 +52,43 @@ def test_table_and_pictures_are_saved_as_a_job() -> None:
     (request,) = outbox.of(SaveAgreement)
     assert request.folder == "/out"
     assert [j.title for j in controller.state.jobs] == ["Saving the comparison"]
+
+
+def test_two_encoders_are_swiped_in_a_large_photo(window: Window, qtbot: QtBot) -> None:
+    c, pane = window.controller, window.images.pane
+    c.set_mode("features")
+    c.comparison.keep()
+    kept = c.state.kept_features
+    assert kept is not None
+    assert resolve(c.state).single.other is None  # no photo is large
+    c.select(2)
+    c.set_single(True)
+    other = {i: replace(f, rgb=255 - f.rgb) for i, f in c.state.view_features.items()}
+    c.set(view_features=other, encoder="dinov2:/models/small")
+    shown = resolve(c.state).single.other
+    assert shown is not None
+    assert shown[0].features is kept.features[2]
+    assert shown[1] != shown[2]
+    qtbot.waitUntil(pane.isVisible, timeout=3_000)
+    rect = pane.photo_rect()
+    middle = rect.center().toPoint()
+
+    def colour(dx: int) -> int:
+        return pane.grab().toImage().pixelColor(middle + QPoint(dx, 30)).red()
+
+    apart = (-60, -40, 40, 60)
+    before = [colour(dx) for dx in apart]
+    QTest.mousePress(pane, Qt.MouseButton.LeftButton, pos=middle)
+    QTest.mouseMove(pane, middle + QPoint(90, 0))
+    QTest.mouseRelease(pane, Qt.MouseButton.LeftButton, pos=middle + QPoint(90, 0))
+    after = [colour(dx) for dx in apart]
+    assert before[:2] == after[:2]  # these stay left of the line
+    assert all(abs(a - (255 - b)) <= 2 for a, b in zip(after[2:], before[2:], strict=True))
+    assert c.state.query is None  # a drag of the line asks nothing
+    c.set_mode("photo")
+    assert resolve(c.state).single.other is None
+    c.comparison.keep()
+    assert c.state.kept_features is None
 
 
 def test_a_failure_goes_back_to_the_photos() -> None:
