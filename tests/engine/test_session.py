@@ -35,6 +35,7 @@ from engine.api.requests import (
     FitGrid,
     LoadPhoto,
     MatchQuery,
+    NameScene,
     OpenCapture,
     PixelSource,
     PointSource,
@@ -361,3 +362,29 @@ def test_the_comparison_is_written_as_a_table_and_pictures(ready: Session, tmp_p
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(CacheError, match="cannot be written"):
         ask(ready, SaveAgreement(folder=str(tmp_path / "file")))
+
+
+def test_two_windows_on_one_cache_do_not_hinder_each_other(capture: Path, tmp_path: Path) -> None:
+    sessions = [Session(device="cpu", cache=tmp_path, threads=1) for _ in range(2)]
+    for session in sessions:
+        for _ in session.start():
+            pass
+        ask(session, OpenCapture(path=str(capture)))
+    for make in (lambda: FitGrid(seconds=3), EncodeViews, FindKeypoints, NameScene):
+        jobs = [session.handle(make()) for session in sessions]
+        ended: list[Reply | None] = [None, None]
+        running = [0, 1]
+        while running:  # slice by slice, as two processes would
+            for n in list(running):
+                try:
+                    ended[n] = next(jobs[n]) or ended[n]
+                except StopIteration:
+                    running.remove(n)
+        assert all(isinstance(reply, JobFinished) for reply in ended)
+    third = Session(device="cpu", cache=tmp_path, threads=1)
+    for _ in third.start():
+        pass
+    stored = only(ask(third, OpenCapture(path=str(capture))), VolumeUpdated)
+    assert stored.stored
+    assert only(ask(third, EncodeViews()), JobFinished).metrics["encoded"] == 0
+    assert not list(tmp_path.rglob("*.tmp"))
