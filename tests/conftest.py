@@ -8,11 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from PIL import Image
 
 from engine.api.camera import Camera, look_at
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+settings.register_profile("patient", deadline=None)  # how long an example takes says more of the machine
+settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")
