@@ -13,6 +13,11 @@ from app.actions import ACTIONS, Action
 from app.bookmarks import Bookmark, Bookmarks
 from app.training_state import encoder_title
 
+BROUGHT = (
+    "Its kind, and a hub id or the path of a folder.\n"
+    "clip: and siglip: take any words for prompts; dinov2: and condense-vitg: are for features alone."
+)
+EXAMPLE = "siglip:google/siglip2-base-patch16-224"
 WITH_KEYS = 9  # bookmarks, Alt+1 to Alt+9
 RIGHT_END = ("screenshot", "theme", "shortcuts")
 
@@ -124,6 +129,13 @@ class EncoderMenu(QMenu):
             action.setCheckable(True)
             action.setChecked(name == current)
             action.triggered.connect(lambda _=False, n=name: self._chooses(n))
+        self.addSeparator()
+        self.addAction("From the hub or a folder…").triggered.connect(lambda: self._ask())
+
+    def _ask(self) -> None:
+        name, agreed = QInputDialog.getText(self.parentWidget(), "Encoder", BROUGHT, text=EXAMPLE)
+        if agreed and name.strip():
+            self._chooses(name.strip())
 
 
 def _action(window: QMainWindow, spec: Action, runner: Callable[[Action], Callable[[], None]]) -> QAction:

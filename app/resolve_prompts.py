@@ -51,6 +51,8 @@ def _hint(state: AppState, named: bool) -> str:
     if state.scene is None:
         return "Open a capture first."
     if named and state.named is not None:
+        if state.named.open_words:
+            return f"Any words will do, in the space of {state.named.open_words}."
         ground = "photos and geometry" if state.named.photos else "geometry alone"
         return f"It knows {len(state.named.vocabulary)} names of things in rooms and words like them, by {ground}."
     if not state.naming:

@@ -103,7 +103,7 @@ class Encode(Common):
     capture: CapturePath
     """A capture folder or file."""
     encoder: str = "default"
-    """default, raw, dinov2:<hub id or folder>, condense-vitg:<file>."""
+    """default, raw, condense-vitg:<file>; dinov2:, clip: or siglip: and a hub id or folder."""
     ship: bool = False
     """Write the photos' features into the capture's own folder (results/)."""
     json: bool = False
@@ -153,6 +153,8 @@ class Prompt(Common):
     """What to look for, each prompt in quotes."""
     without: Annotated[tuple[str, ...], arg(metavar="WORDS")] = ()
     """What is not meant."""
+    open_vocabulary: str | None = None
+    """clip: or siglip: and a hub id or folder: any words will do, in its space."""
     threshold: float | None = None
     """From which relevancy on a place counts as found (default: 0.5 in captures, 0.3 in photos alone)."""
     out: Annotated[Path | None, arg(metavar="DIR")] = None

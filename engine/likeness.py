@@ -63,7 +63,7 @@ def alike(scene: SceneState, named: NamedScene, example: Example) -> Float32:
         raise QueryError("the photos are not encoded yet", mend="wait until they are, or encode them")
     blocks = _blocks.get(named)
     if blocks is None or blocks.lifted is not lifted:
-        blocks = _blocks[named] = _Blocks(lifted, _block_features(named, lifted))
+        blocks = _blocks[named] = _Blocks(lifted, block_features(named, lifted))
     if example not in blocks.found:
         if isinstance(example, PictureExample):
             relevancy = _in_picture(blocks.features, _cells(features, Path(example.path)))
@@ -112,7 +112,8 @@ def _place(scene: SceneState, named: NamedScene, example: RegionExample) -> NDAr
     return parts[int(np.argmin(np.linalg.norm(away, axis=1)))]
 
 
-def _block_features(named: NamedScene, lifted: LiftedOn) -> Float32:
+def block_features(named: NamedScene, lifted: LiftedOn) -> Float32:
+    """(W, D) mean of the lifted features in each block, of unit length, or zero where there are none."""
     codes = lifted.carry(named.grid, lifted.codes)
     scale = lifted.carry(named.grid, lifted.scale)
     out = np.zeros((len(named.coarse.index), codes.shape[1]), np.float32)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from engine.encoders.names import NameNetwork
     from engine.features import ViewFeatureSet
     from engine.grid.radiance import RadianceGrid
+    from engine.open_words import OpenWords
 
 NOTE = "naming"
 VIEW_CELLS = 96
@@ -57,6 +58,7 @@ class NamedScene:
         coarse: the grid in W blocks, and ``parent`` (V,) the block of each voxel.
         namers: who names the W blocks: the naming network, and what photos say if they were asked.
         views: per view (h, w) int64, the block that its cells' rays end in, -1 for none.
+        open: answers prompts instead of the namers, where the scene's features lie in a space with texts.
         answered: what was asked lately: of each prompt with its negatives the answer and its grown relevancies. One
             more letter, or a moved threshold, asks all other prompts again.
     """
@@ -66,6 +68,7 @@ class NamedScene:
     parent: NDArray[np.int64]
     namers: tuple[Namer, ...]
     views: dict[int, NDArray[np.int64]]
+    open: OpenWords | None = None
     answered: dict[tuple[str, tuple[str, ...]], tuple[Answer, Float32]] = field(default_factory=dict)
 
     def answer(self, text: str, negatives: tuple[str, ...]) -> tuple[Answer, Float32]:
@@ -74,7 +77,10 @@ class NamedScene:
         if key not in self.answered:
             if len(self.answered) >= MOST_ANSWERED:
                 self.answered.clear()
-            (answer,) = answers(self.namers, [text], negatives)
+            if self.open is not None:
+                answer = self.open.answer(text, negatives)
+            else:
+                (answer,) = answers(self.namers, [text], negatives)
             self.answered[key] = answer, grown(self.coarse, answer.relevancy)
         return self.answered[key]
 

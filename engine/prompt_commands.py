@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from engine.api.errors import CaptureError, QueryError
+from engine.api.errors import CaptureError, QueryError, WeightsError
 from engine.api.replies import PromptFound, PromptReply
 from engine.api.requests import THRESHOLD, EncodeViews, FitGrid, NameScene, PromptQuery
 from engine.api.scene import UInt8
@@ -21,7 +21,8 @@ from engine.storage import write_atomic
 
 if TYPE_CHECKING:
     from engine.encoders.classes import ClassNetwork
-    from engine.queries.prompt import Vocabulary
+    from engine.encoders.clip import TextImageEncoder
+    from engine.queries.prompt import Answer, Vocabulary
 
 PICTURE_SIDE = 640
 DARK = 0.35
@@ -44,6 +45,8 @@ def prompt(command: Prompt) -> dict[str, Any]:
         )
     if command.threshold is not None and not 0 < command.threshold < 1:
         raise QueryError("no such threshold", found=str(command.threshold), expected="between 0 and 1")
+    if command.open_vocabulary is not None:
+        _speaker(command.open_vocabulary, command.device)  # refused before anything is fitted
     rows: list[dict[str, Any]] = []
     for target in command.targets:
         path = Path(target)
@@ -74,7 +77,7 @@ def _ask_capture(command: Prompt, target: str, wanted: list[str]) -> list[dict[s
     if not capture.views:
         mend = "choose a capture with photos, or a photo"
         raise CaptureError("there are no photos", path=capture.path, found=capture.format, mend=mend)
-    for request in (FitGrid(), EncodeViews(), NameScene()):
+    for request in (FitGrid(), EncodeViews(encoder=command.open_vocabulary or "default"), NameScene()):
         drive(session, request)
     threshold = THRESHOLD if command.threshold is None else command.threshold
     query = PromptQuery(prompts=tuple(wanted), negatives=command.without, thresholds=(threshold,) * len(wanted))
@@ -114,6 +117,51 @@ def _write(command: Prompt, name: str, found: PromptFound, rgb: UInt8, relevancy
     return str(path)
 
 
+class _Told(NamedTuple):
+    """Answers on the (h, w) ``cells`` of a photo, and from which relevancy on they count as found."""
+
+    cells: tuple[int, int]
+    answers: list[Answer]
+    threshold: float
+
+
+def _by_classes(command: Prompt, name: str, rgb: UInt8, wanted: list[str]) -> _Told:
+    """By the image classifier."""
+    from engine.photo_names import cell_chances
+    from engine.prompting import PHOTO_THRESHOLD
+    from engine.queries.prompt import Namer, answers
+
+    network, vocabulary = _classifier(command.device)
+    chances = cell_chances(run_job(f"Naming {name}", network.slices(rgb)))
+    flat = chances.reshape(-1, chances.shape[2])
+    given = answers([Namer(vocabulary, flat)], wanted, command.without)
+    return _Told((chances.shape[0], chances.shape[1]), given, PHOTO_THRESHOLD)
+
+
+def _openly(command: Prompt, encoder_name: str, name: str, rgb: UInt8, wanted: list[str]) -> _Told:
+    """In a space with texts."""
+    from engine.open_words import OpenWords
+
+    encoder = _speaker(encoder_name, command.device)
+    cells = run_job(f"Encoding {name}", encoder.encode_slices(rgb))
+    words = OpenWords(encoder, cells.reshape(-1, encoder.dim))
+    return _Told((cells.shape[0], cells.shape[1]), [words.answer(t, command.without) for t in wanted], THRESHOLD)
+
+
+@cache
+def _speaker(name: str, device: str) -> TextImageEncoder:
+    from engine.encoders import load_encoder
+    from engine.encoders.clip import TextImageEncoder
+    from engine.runtime import resolve_device
+
+    encoder = load_encoder(name, resolve_device(device))
+    if not isinstance(encoder, TextImageEncoder):
+        raise WeightsError(
+            "this encoder knows no words", found=name, expected="clip:… or siglip:… and a hub id or folder"
+        )
+    return encoder
+
+
 @cache
 def _classifier(device: str) -> tuple[ClassNetwork, Vocabulary]:
     """The image classifier, once for all photos of a command."""
@@ -127,23 +175,22 @@ def _classifier(device: str) -> tuple[ClassNetwork, Vocabulary]:
 
 
 def _ask_photo(command: Prompt, path: Path, wanted: list[str]) -> list[dict[str, Any]]:
-    """A photo alone: the image classifier's classes, cell by cell."""
-    from engine.photo_names import PHOTO_SIDE, cell_chances
-    from engine.prompting import PHOTO_THRESHOLD
-    from engine.queries.prompt import Namer, answers
+    """A photo alone, cell by cell."""
+    from engine.photo_names import PHOTO_SIDE
 
-    network, vocabulary = _classifier(command.device)
     size = image_size(path)
     scale = min(1.0, max(PHOTO_SIDE, PICTURE_SIDE) / max(size))
     small = (max(1, round(size[0] * scale)), max(1, round(size[1] * scale)))
     rgb = np.asarray(decode(path, size, small).convert("RGB"))
-    chances = cell_chances(run_job(f"Naming {path.name}", network.slices(rgb)))
-    flat = chances.reshape(-1, chances.shape[2])
-    threshold = PHOTO_THRESHOLD if command.threshold is None else command.threshold
+    told = (
+        _by_classes(command, path.name, rgb, wanted)
+        if command.open_vocabulary is None
+        else _openly(command, command.open_vocabulary, path.name, rgb, wanted)
+    )
+    threshold = told.threshold if command.threshold is None else command.threshold
     rows: list[dict[str, Any]] = []
-    given = answers([Namer(vocabulary, flat)], wanted, command.without)
-    for text, answer in zip(wanted, given, strict=True):
-        level = np.round(255 * answer.relevancy).astype(np.uint8).reshape(chances.shape[:2])
+    for text, answer in zip(wanted, told.answers, strict=True):
+        level = np.round(255 * answer.relevancy).astype(np.uint8).reshape(told.cells)
         found = PromptFound(
             prompt=text, relevancy=level, views={}, best=float(answer.relevancy.max()), known=answer.text.known,
             unknown=answer.text.unknown, nearest=answer.nearest, within=answer.within, spelled=(), regions=(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ from engine.api.requests import THRESHOLD, Example, NameScene, PromptQuery
 from engine.api.scene import Float32, UInt8
 from engine.encoders.words import WordEncoder, load_words
 from engine.grid.places import places
-from engine.likeness import alike
+from engine.likeness import alike, block_features
 from engine.naming import NamedScene, ask_photos, name_scene
 from engine.queries.prompt import Vocabulary
 from engine.runtime import asset_path, resolve_device
@@ -56,13 +57,16 @@ def classes_path() -> Path:
 
 
 def name(scene: SceneState, request: NameScene) -> Iterator[Reply | None]:
-    """Name the places of the open scene: by the naming network first, then by its photos too.
+    """Name the places of the open scene: by the naming network first, then by its photos too; where the features lie
+    in a space with texts, prompts are answered there from then on.
 
     Raises:
         QueryError: there is no grid yet.
     """
     from engine.encoders.classes import load_classes
+    from engine.encoders.clip import TextImageEncoder
     from engine.encoders.names import load_names
+    from engine.open_words import OpenWords
 
     start = time.perf_counter()
     grid = scene.grid
@@ -85,6 +89,10 @@ def name(scene: SceneState, request: NameScene) -> Iterator[Reply | None]:
         key = digest(path.read_bytes())
         photos = ask_photos(scene.named, scene.capture, classes, said, scene.store, key, scene.photo_classes)
         scene.named = yield from report(request, photos)
+        yield _named(scene, scene.named, request.id, photos=True)
+    if features is not None and scene.lifted is not None and isinstance(features.encoder, TextImageEncoder):
+        open_words = OpenWords(features.encoder, block_features(scene.named, scene.lifted))
+        scene.named = replace(scene.named, open=open_words, answered={})
         yield _named(scene, scene.named, request.id, photos=True)
     metrics = {"names": float(len(_vocabulary(scene.named))), "blocks": float(len(scene.named.coarse.index))}
     yield JobFinished(id=request.id, title=request.title, seconds=time.perf_counter() - start, metrics=metrics)
@@ -109,6 +117,7 @@ def _named(scene: SceneState, named: NamedScene, id: int, *, photos: bool) -> Sc
         id=id, version=scene.version, vocabulary=vocabulary, photos=photos,
         likely=np.take_along_axis(all_likely, order, axis=1).astype(np.uint16)[named.parent],
         chance=np.take_along_axis(all_chance, order, axis=1)[named.parent],
+        open_words="" if named.open is None else named.open.encoder.name,
     )  # fmt: skip
 
 

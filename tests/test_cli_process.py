@@ -171,6 +171,7 @@ def test_snapshot_lights_up_prompts_and_says_what_is_not_there(
         (("match", "CAPTURE", "--view", "0", "--pixel", "nan", "1"), "outside the photo"),
         (("encode", "CAPTURE", "--encoder", "dinov2:/no/such/folder"), "/no/such/folder"),
         (("encode", "CAPTURE", "--encoder", "nonsense"), "nonsense"),
+        (("prompt", "CAPTURE", "--prompts", "sofa", "--open-vocabulary", "clip:a/b"), "clip:PATH"),
         (("fit", "CAPTURE", "--device", "abacus"), "abacus"),
         (("fit", "CAPTURE", "--cache", "CAPTURE/transforms.json"), "cannot be written"),
     ],

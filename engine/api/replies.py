@@ -112,6 +112,7 @@ class SceneNamed(Reply):
 
     Attributes:
         photos: what photos say counted too.
+        open_words: the encoder whose space takes any words for prompts; empty: prompts stand on the vocabulary.
         likely: (V, n) uint16, the likeliest names of each voxel by their places in ``vocabulary``, the first first.
         chance: (V, n) uint8, 255 times the probability of each; of names that are not within a word, 0.
     """
@@ -121,6 +122,7 @@ class SceneNamed(Reply):
     photos: bool
     likely: NDArray[np.uint16]
     chance: UInt8
+    open_words: str = ""
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,12 @@ from engine.encoders.image import ImageEncoder
 from engine.encoders.mobile import load_default, load_raw, load_trained
 from engine.encoders.transformer import ConDenseEncoder, Dinov2Encoder
 
+_HUB = ("dinov2", "clip", "siglip")
 _EMBEDDED = {"default": load_default, "raw": load_raw}
 
 
 def encoder_names() -> tuple[str, ...]:
-    """The encoders that are always there; ``condense:…``, ``dinov2:…``, ``condense-vitg:…`` take weights of yours."""
+    """The encoders that are always there; ``dinov2:…`` and the like take weights of yours."""
     return tuple(_EMBEDDED)
 
 
@@ -25,7 +26,8 @@ def load_encoder(name: str, device: torch.device) -> ImageEncoder:
     Args:
         name: ``default`` (embedded, 64-d), ``raw`` (the embedded trunk's 512-d hypercolumn), ``condense:FOLDER`` (what
             ``condense train`` wrote), ``dinov2:WHICH`` (a hub id such as facebook/dinov2-small, or a local folder in
-            the transformers format), ``condense-vitg:FILE`` (official ConDense or DINOv2 ViT weights as safetensors).
+            the transformers format), ``clip:WHICH`` or ``siglip:WHICH`` (the same of CLIP and SigLIP, which take any
+            words for prompts), ``condense-vitg:FILE`` (official ConDense or DINOv2 ViT weights as safetensors).
         device: where to compute.
 
     Raises:
@@ -38,12 +40,16 @@ def load_encoder(name: str, device: torch.device) -> ImageEncoder:
         return load_trained(name, Path(source), device)
     if source and kind == "dinov2":
         return Dinov2Encoder(name, source, device)
+    if source and kind in ("clip", "siglip"):
+        from engine.encoders.clip import TextImageEncoder
+
+        return TextImageEncoder(name, source, device)
     if source and kind == "condense-vitg":
         return ConDenseEncoder(name, Path(source), device)
     raise WeightsError(
         f"there is no encoder '{name}'",
         expected=", ".join(
-            [*_EMBEDDED, "dinov2:HUB_ID_OR_FOLDER", "condense:FOLDER", "condense-vitg:FILE.safetensors"]
+            [*_EMBEDDED, *(f"{k}:HUB_ID_OR_FOLDER" for k in _HUB), "condense:FOLDER", "condense-vitg:FILE.safetensors"]
         ),
         mend="choose one of these with --encoder",
     )

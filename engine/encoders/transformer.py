@@ -6,22 +6,20 @@ is 448 px (32 patches of 14).
 
 from __future__ import annotations
 
-import json
-import logging
 from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from engine.api.errors import WeightsError
 from engine.api.jobs import Job, Progress
 from engine.api.scene import Float32, UInt8
+from engine.encoders.hub import load_pretrained
 from engine.encoders.image import ImageEncoder, unit_map
 from engine.encoders.layout import check_image, to_tensor, working_size
 from engine.encoders.mobilenet import normalise_image
 from engine.encoders.vit import VisionTransformer, build_vit
-from engine.encoders.weights import PICKLES, convert_hint, first_line, read_weights, tensors_id
+from engine.encoders.weights import read_weights, tensors_id
 from engine.storage import digest
 
 LONG_SIDE = 448
@@ -40,6 +38,10 @@ class TransformerEncoder(ImageEncoder):
         self.id = f"{name.split(':')[0]}-{digest(tensors_id(model.state_dict()), str((LONG_SIDE, patch)))[:12]}"
         self.model = model.to(device).eval()
 
+    def normalise(self, image: Tensor) -> Tensor:
+        """(1, 3, H, W) in [0, 1] to what the transformer was trained on: ImageNet's statistics."""
+        return normalise_image(image)
+
     def stages(self, image: Tensor) -> Iterator[Tensor]:
         """(1, 3, H, W) normalised image; yields after each block and, at last, the patch tokens (1, N, dim)."""
         raise NotImplementedError
@@ -49,7 +51,7 @@ class TransformerEncoder(ImageEncoder):
         check_image(rgb)
         pixels = working_size(*rgb.shape[:2], self.input_side, self.patch)
         with torch.inference_mode():
-            stages = self.stages(normalise_image(to_tensor(rgb, pixels, self.device)))
+            stages = self.stages(self.normalise(to_tensor(rgb, pixels, self.device)))
         for done in range(self.depth):
             with torch.inference_mode():
                 next(stages)
@@ -95,7 +97,10 @@ class Dinov2Encoder(TransformerEncoder):
     """
 
     def __init__(self, name: str, source: str, device: torch.device) -> None:
-        model = load_dinov2(source)
+        from transformers import Dinov2Model, Dinov2WithRegistersModel
+
+        kinds = {"dinov2": Dinov2Model, "dinov2_with_registers": Dinov2WithRegistersModel}
+        model = load_pretrained(source, kinds, "DINOv2", "facebook/dinov2-small", name.split(":")[0])
         config = model.config
         self._skip = 1 + int(getattr(config, "num_register_tokens", 0))
         super().__init__(name, model, device, config.hidden_size, config.patch_size, config.num_hidden_layers)
@@ -108,90 +113,3 @@ class Dinov2Encoder(TransformerEncoder):
             x = x[0] if isinstance(x, tuple) else x  # a tuple before transformers 5
             yield x
         yield self.model.layernorm(x)[:, self._skip :]
-
-
-def load_dinov2(source: str) -> nn.Module:
-    """A ``Dinov2Model`` or ``Dinov2WithRegistersModel`` in evaluation mode, every weight from the file.
-
-    Raises:
-        WeightsError: see ``Dinov2Encoder``.
-    """
-    from transformers import AutoConfig, Dinov2Model, Dinov2WithRegistersModel
-
-    kinds = {"dinov2": Dinov2Model, "dinov2_with_registers": Dinov2WithRegistersModel}
-    folder = Path(source)
-    if folder.is_dir():
-        _check_folder(folder, kinds)
-    log = logging.getLogger("transformers.modeling_utils")
-    level = log.level
-    try:
-        log.setLevel(logging.ERROR)  # its table of missing keys becomes our error below
-        config = AutoConfig.from_pretrained(source)
-        if config.model_type not in kinds:
-            raise _another_kind(source, config.model_type, kinds)
-        model, info = kinds[config.model_type].from_pretrained(
-            source, config=config, use_safetensors=True, output_loading_info=True, dtype=torch.float32
-        )
-    except WeightsError:
-        raise
-    except Exception as e:  # transformers raises whatever its parsers and the network library meet
-        raise WeightsError(
-            "DINOv2 weights cannot be loaded",
-            path=source,
-            found=first_line(e),
-            expected="a hub id such as facebook/dinov2-small that can be reached, or a folder with "
-            "config.json and model.safetensors",
-            mend="check the name and the network, or download the folder and give its path: dinov2:PATH",
-        ) from e
-    finally:
-        log.setLevel(level)
-    lost = sorted([*info["missing_keys"], *(str(m) for m in info["mismatched_keys"])])
-    if lost:
-        raise WeightsError(
-            "the DINOv2 weights are not whole",
-            path=source,
-            found=f"{len(lost)} tensors missing or of another shape (first: {lost[0]})",
-            expected="every tensor that config.json speaks of",
-            mend="download the folder again",
-        )
-    if not all(bool(torch.isfinite(p).all()) for p in model.parameters()):
-        raise WeightsError("the weights hold numbers that are not finite", path=source, mend="download them again")
-    return model.eval().requires_grad_(False)
-
-
-def _check_folder(folder: Path, kinds: dict[str, type]) -> None:
-    """Raises:
-    WeightsError: a folder that is not one, said more plainly than the library would.
-    """
-    config = folder / "config.json"
-    try:
-        kind = json.loads(config.read_text(encoding="utf-8")).get("model_type")
-    except (OSError, ValueError, AttributeError, RecursionError) as e:
-        raise WeightsError(
-            "not a folder of a transformers model",
-            path=folder,
-            found=f"no readable config.json ({first_line(e)})",
-            expected="config.json and model.safetensors",
-            mend="give the folder that save_pretrained or the hub's download made",
-        ) from e
-    if kind not in kinds:
-        raise _another_kind(str(folder), kind, kinds)
-    if not any(folder.glob("*.safetensors")):
-        pickles = sorted(p for p in folder.iterdir() if p.suffix.lower() in PICKLES)
-        raise WeightsError(
-            "pickled checkpoints are never opened, because opening one can run any code"
-            if pickles
-            else "the folder holds no weights",
-            path=folder,
-            found=pickles[0].name if pickles else "no .safetensors file",
-            expected="model.safetensors",
-            mend=convert_hint(folder / "model.bin").replace("model.bin", pickles[0].name)
-            if pickles
-            else "download the whole folder",
-        )
-
-
-def _another_kind(source: str, kind: object, kinds: dict[str, type]) -> WeightsError:
-    return WeightsError(
-        "not a DINOv2 model", path=source, found=f"model type {kind!r}", expected=" or ".join(kinds), mend="choose one"
-    )

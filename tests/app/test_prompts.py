@@ -14,12 +14,14 @@ from fakes import THINGS, FakeEngine, featured, room_scene
 from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
 from PySide6.QtGui import QDropEvent
 from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QInputDialog
 from pytestqt.qtbot import QtBot
 from test_controller import Outbox, opened
 
 from app import colormaps
 from app.canvas.look import rgb
 from app.controller import Controller
+from app.menus import EncoderMenu
 from app.panels.prompt_paint import painted
 from app.prompt_state import MOST, SOFTNESS, Prompt, added, parse
 from app.resolve import resolve
@@ -386,3 +388,23 @@ def test_what_it_knows_is_offered(asked: tuple[Window, FakeEngine], qtbot: QtBot
     assert completer is not None
     offered = [completer.model().index(n, 0).data() for n in range(completer.model().rowCount())]
     assert set(VOCABULARY) <= set(offered)
+
+
+def test_an_encoder_of_texts_is_chosen_by_name_and_takes_any_words(
+    asked: tuple[Window, FakeEngine], qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    window, _ = asked
+    chosen: list[str] = []
+    menu = EncoderMenu(chosen.append, window)
+    qtbot.addWidget(menu)
+    menu.show_encoders(("default",), "default", None)
+    monkeypatch.setattr(QInputDialog, "getText", lambda *_, **__: (" clip:/models/small ", True))
+    menu.actions()[-1].trigger()
+    monkeypatch.setattr(QInputDialog, "getText", lambda *_, **__: ("", True))
+    menu.actions()[-1].trigger()
+    assert chosen == ["clip:/models/small"]
+    controller, _, _ = ready()
+    state = controller.state
+    assert state.named is not None
+    said = replace(state, named=replace(state.named, open_words="clip:/models/small"))
+    assert resolve(said).prompts.hint == "Any words will do, in the space of clip:/models/small."
