@@ -21,23 +21,10 @@ import tyro
 from tyro.conf import FlagCreatePairsOff, OmitSubcommandPrefixes, Positional, arg, subcommand
 
 from engine.api.errors import CondenseError
+from engine.cli_common import CapturePath, Common
+from engine.repository.cli import Index, Localize, Search
 
-CapturePath = Annotated[Positional[str], arg(metavar="CAPTURE")]
 Handlers = Mapping[type, Callable[[Any], dict[str, Any] | None]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Common:
-    """What most commands take."""
-
-    device: Annotated[str, arg(metavar="NAME")] = "auto"
-    """Where torch runs: auto, cpu, cuda, cuda:1, …"""
-    cache: Annotated[Path | None, arg(metavar="DIR")] = None
-    """Folder for results (default: the user's cache folder)."""
-    threads: Annotated[int | None, arg(metavar="N")] = None
-    """Processor threads to use (default: all)."""
-    seed: Annotated[int, arg(metavar="N")] = 0
-    """Seed of everything random."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -311,9 +298,15 @@ Command = (
     | Annotated[Consistency, subcommand("consistency", prefix_name=False)]
     | Annotated[Prompt, subcommand("prompt", prefix_name=False)]
     | Annotated[Train, subcommand("train", prefix_name=False)]
+    | Annotated[Index, subcommand("index", prefix_name=False)]
+    | Annotated[Search, subcommand("search", prefix_name=False)]
+    | Annotated[Localize, subcommand("localize", prefix_name=False)]
     | Annotated[Bench, subcommand("bench", prefix_name=False)]
 )
-NAMES = ("view", "snapshot", "fit", "encode", "match", "keypoints", "consistency", "prompt", "train", "bench")
+NAMES = (
+    "view", "snapshot", "fit", "encode", "match", "keypoints", "consistency", "prompt", "train", "index", "search",
+    "localize", "bench",
+)  # fmt: skip
 
 ABOUT = (
     "ConDense Studio: dense 2D and 3D features that agree, live. `condense CAPTURE` opens the window; the other "
@@ -333,7 +326,7 @@ def parse(argv: Sequence[str]) -> Any:
         description=ABOUT,
         args=args,
     )
-    return command.what if isinstance(command, Bench) else command
+    return command.what if isinstance(command, Bench | Index) else command
 
 
 @contextlib.contextmanager

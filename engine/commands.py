@@ -23,6 +23,7 @@ from engine.cli import (
     Train,
 )
 from engine.driving import drive, open_session, run_job
+from engine.repository.cli import IndexAdd, IndexList, IndexRemove, Localize, Search
 
 if TYPE_CHECKING:
     from engine.scene_state import SceneState
@@ -51,6 +52,10 @@ def run(command: Any) -> dict[str, Any]:
             from engine import bench_commands
 
             return bench_commands.run(command)
+        case IndexAdd() | IndexRemove() | IndexList() | Search() | Localize():
+            from engine.repository import commands
+
+            return commands.run(command)
         case Train():
             return train(command)
         case _:
@@ -263,6 +268,12 @@ def describe(command: Any, answer: dict[str, Any]) -> str:
                 for m in answer["matches"]
             ]
             return "\n".join(lines)
+        case Search():
+            shown = ("scene", "score", "confidence", "inliers", "name")
+            found = table([{k: r[k] for k in shown if r.get(k) is not None} for r in answer["results"]])
+            return f"{found}\nIt shows none of these scenes for sure." if answer["rejected"] else found
+        case IndexList():
+            return table(answer["scenes"])
         case _ if "rows" in answer:
             return table([{k: v for k, v in row.items() if not isinstance(v, list)} for row in answer["rows"]])
         case _:

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from engine.api.errors import CacheError, CaptureError, WeightsError
 from engine.api.jobs import Job, Progress
 from engine.api.scene import UInt8
 from engine.encoders import load_encoder
+from engine.encoders.image import ImageEncoder
 from engine.encoders.pca import ColourBasis
 from engine.encoders.volume import VolumeEncoder, load_volume_encoder
 from engine.encoders.weights import tensors_id
@@ -33,6 +33,34 @@ def spread_order(count: int) -> list[int]:
     return [v for v in (int(f"{i:0{bits}b}"[::-1], 2) for i in range(1 << bits)) if v < count]
 
 
+def encoders_id(encoder: ImageEncoder) -> str:
+    """Of a 2D encoder and the 3D encoder that was trained with it, as ``ViewFeatureSet.id``.
+
+    Raises:
+        WeightsError: the 3D encoder's weights are missing, damaged, or not this one's.
+    """
+    return _id(encoder, _load_volume(encoder))
+
+
+def _id(encoder: ImageEncoder, volume: VolumeEncoder | None) -> str:
+    return encoder.id + ("" if volume is None else f"+{tensors_id(volume.state_dict())}")
+
+
+def _load_volume(encoder: ImageEncoder) -> VolumeEncoder | None:
+    if encoder.volume_file is None:
+        return None
+    volume = load_volume_encoder(encoder.volume_file)
+    if volume.config.dim != encoder.dim:
+        raise WeightsError(
+            "the 3D encoder does not belong to the 2D encoder",
+            path=encoder.volume_file,
+            found=f"{volume.config.dim} channels",
+            expected=str(encoder.dim),
+            mend="give the folder of one training",
+        )
+    return volume
+
+
 class ViewFeatureSet:
     """Feature maps of a capture's photos by one encoder: encoded once, stored, held in a bank for queries.
 
@@ -48,8 +76,10 @@ class ViewFeatureSet:
     def __init__(self, capture: Capture, store: ResultStore, encoder_name: str, device: str) -> None:
         self.encoder_name = encoder_name
         self.encoder = load_encoder(encoder_name, resolve_device(device))
-        self.volume = self._load_volume(resolve_device(device))
-        self.id = self.encoder.id + ("" if self.volume is None else f"+{tensors_id(self.volume.state_dict())}")
+        self.volume = _load_volume(self.encoder)
+        if self.volume is not None:
+            self.volume.to(resolve_device(device))
+        self.id = _id(self.encoder, self.volume)
         self.bank = FeatureBank(self.encoder.dim)
         self.basis: ColourBasis | None = None
         self.skipped: dict[int, str] = {}
@@ -58,21 +88,6 @@ class ViewFeatureSet:
         self._store = store
         self._fresh: list[int] = []
         self._restore()
-
-    def _load_volume(self, device: torch.device) -> VolumeEncoder | None:
-        file = self.encoder.volume_file
-        if file is None:
-            return None
-        volume = load_volume_encoder(file)
-        if volume.config.dim != self.encoder.dim:
-            raise WeightsError(
-                "the 3D encoder does not belong to the 2D encoder",
-                path=file,
-                found=f"{volume.config.dim} channels",
-                expected=str(self.encoder.dim),
-                mend="give the folder of one training",
-            )
-        return volume.to(device)
 
     @property
     def dim(self) -> int:

@@ -56,6 +56,20 @@ def classes_path() -> Path:
     return asset_path("weights/classes.safetensors")
 
 
+@cache
+def vocabularies() -> tuple[Vocabulary, ...]:
+    """Of the naming network and of the image classifier.
+
+    Raises:
+        WeightsError: one of them is missing or damaged.
+    """
+    from engine.encoders.classes import load_classes
+    from engine.encoders.names import load_names
+
+    classes = load_classes(classes_path())
+    return Vocabulary(load_names(names_path()).names, words()), Vocabulary(classes.names, words(), classes.kinds)
+
+
 def name(scene: SceneState, request: NameScene) -> Iterator[Reply | None]:
     """Name the places of the open scene: by the naming network first, then by its photos too; where the features lie
     in a space with texts, prompts are answered there from then on.

@@ -61,6 +61,10 @@ class CacheError(CondenseError):
     """A stored result cannot be read or written."""
 
 
+class RepositoryError(CondenseError):
+    """A repository of scenes cannot be opened, read or written, or holds scenes of other weights."""
+
+
 class QueryError(CondenseError):
     """A query does not fit what is open: no such view, a pixel outside the photo, no features yet."""
 

@@ -1,0 +1,1 @@
+"""A repository of scenes, each condensed to its decorated keypoints, to be searched by photos and by words."""

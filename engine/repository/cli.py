@@ -1,0 +1,100 @@
+"""The commands on repositories, as the command line parses them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import Positional, arg, subcommand
+
+from engine.cli_common import Common
+
+RepositoryPath = Annotated[Positional[Path], arg(metavar="REPO")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndexAdd(Common):
+    """Add captures; those that are there already are passed over, so that a run that was stopped goes on."""
+
+    repository: RepositoryPath
+    """Folder of the repository; made if there is none."""
+    captures: Annotated[Positional[tuple[str, ...]], arg(metavar="CAPTURE")]
+    """Capture folders, or files; those not fitted and encoded yet are."""
+    encoder: str = "default"
+    """Of all scenes of the repository."""
+    seconds: float = 60.0
+    """How long to fit a capture that has no stored grid."""
+    again: bool = False
+    """Add captures again that are there already."""
+    json: bool = False
+    """Print one JSON object on stdout."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndexRemove(Common):
+    """Take scenes out; the captures themselves are not touched."""
+
+    repository: RepositoryPath
+    """Folder of the repository."""
+    scenes: Annotated[Positional[tuple[str, ...]], arg(metavar="SCENE")]
+    """Their names or paths."""
+    json: bool = False
+    """Print one JSON object on stdout."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndexList(Common):
+    """List the scenes."""
+
+    repository: RepositoryPath
+    """Folder of the repository."""
+    json: bool = False
+    """Print one JSON object on stdout."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Index:
+    """Add scenes to a repository, remove and list them."""
+
+    what: (
+        Annotated[IndexAdd, subcommand("add", prefix_name=False)]
+        | Annotated[IndexRemove, subcommand("remove", prefix_name=False)]
+        | Annotated[IndexList, subcommand("list", prefix_name=False)]
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search(Common):
+    """Which scenes does a photo show, or do words mean?"""
+
+    repository: RepositoryPath
+    """Folder of the repository."""
+    image: Annotated[Path | None, arg(metavar="PHOTO")] = None
+    """A photo."""
+    text: Annotated[str | None, arg(metavar="WORDS")] = None
+    """Words, such as "room with a piano"."""
+    focal: Annotated[float | None, arg(metavar="PX")] = None
+    """Focal length of the photo in its own pixels (default: its EXIF, or looked for)."""
+    encoder: str = "default"
+    """That the scenes were added with."""
+    count: int = 10
+    """Results at most."""
+    json: bool = False
+    """Print one JSON object on stdout."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Localize(Common):
+    """In which scene, and from where, was a photo taken?"""
+
+    repository: RepositoryPath
+    """Folder of the repository."""
+    photo: Annotated[Positional[Path], arg(metavar="PHOTO")]
+    """The photo."""
+    focal: Annotated[float | None, arg(metavar="PX")] = None
+    """Its focal length in its own pixels (default: its EXIF, or looked for)."""
+    encoder: str = "default"
+    """That the scenes were added with."""
+    json: bool = False
+    """Print one JSON object on stdout."""

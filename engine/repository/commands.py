@@ -1,0 +1,209 @@
+"""``condense index|search|localize``: from arguments to the object that ``--json`` prints."""
+
+from __future__ import annotations
+
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+from engine.api.errors import CondenseError, QueryError, RepositoryError
+from engine.api.requests import EncodeViews, FindKeypoints, FitGrid, NameScene
+from engine.captures import open_capture
+from engine.captures.photos import image_size
+from engine.driving import drive, open_session, run_job
+from engine.features import encoders_id
+from engine.repository.adding import record_of
+from engine.repository.cli import IndexAdd, IndexList, IndexRemove, Localize, Search
+from engine.repository.photo import PhotoQuery, describe_photo, read_photo
+from engine.repository.pose import Pose
+from engine.repository.search import CONFIDENT, Ranked, Repository, thing
+from engine.repository.store import open_store
+
+MOST_FOCAL = 1e6
+
+
+def run(command: Any) -> dict[str, Any]:
+    """Run one of these commands."""
+    match command:
+        case IndexAdd():
+            return add(command)
+        case IndexRemove():
+            return remove(command)
+        case IndexList():
+            return listed(command.repository)
+        case Search():
+            return search(command)
+        case Localize():
+            return localize(command)
+        case _:
+            raise QueryError(f"there is no command '{type(command).__name__}'")
+
+
+def add(command: IndexAdd) -> dict[str, Any]:
+    """Add captures one after another, each whole before the next is begun; one that cannot be added is told and passed
+    over.
+
+    Raises:
+        QueryError: no captures are named.
+        CondenseError: not one of them could be added.
+    """
+    if not command.captures:
+        raise QueryError("no captures to add", expected="condense index add REPO CAPTURE…")
+    store = open_store(command.repository, make=True)
+    there = {row.fingerprint for row in store.rows()}
+    added: list[str] = []
+    passed: list[str] = []
+    failed: list[dict[str, str]] = []
+    first: CondenseError | None = None
+    for number, path in enumerate(command.captures, start=1):
+        print(f"{number} of {len(command.captures)}: {path}", file=sys.stderr)
+        try:
+            capture = open_capture(Path(path))
+            if capture.fingerprint in there and not command.again:
+                passed.append(capture.name)
+                continue
+            session = open_session(command, path)
+            for request in (FitGrid(seconds=command.seconds), EncodeViews(encoder=command.encoder)):
+                drive(session, request)
+            for request in (FindKeypoints(), NameScene()):
+                drive(session, request)
+            store.add(record_of(session.scene))
+        except CondenseError as e:
+            if isinstance(e, RepositoryError) and e.path == str(store.path):
+                raise  # the next will fare no better
+            print(f"warning: {e.text()}", file=sys.stderr)
+            failed.append({"capture": path, "why": e.what})
+            first = first or e
+            continue
+        there.add(capture.fingerprint)
+        added.append(capture.name)
+    if first is not None and not added and not passed:
+        raise first
+    return {"added": added, "passed_over": passed, "failed": failed, "scenes": len(store.rows())}
+
+
+def remove(command: IndexRemove) -> dict[str, Any]:
+    """Take scenes out by name or path.
+
+    Raises:
+        QueryError: one of them is not there, or its name is not the only one; nothing is removed then.
+    """
+    store = open_store(command.repository)
+    rows = store.rows()
+    chosen: list[int] = []
+    for scene in command.scenes:
+        fits = [r for r in rows if scene in (r.name, r.path) or str(Path(scene).absolute()) == r.path]
+        if len(fits) != 1:
+            found = "none" if not fits else ", ".join(r.path for r in fits)
+            raise QueryError(f"no one scene is '{scene}'", path=command.repository, found=found, mend="give its path")
+        chosen.append(fits[0].id)
+    for id in dict.fromkeys(chosen):
+        store.remove(id)
+    return {"removed": len(set(chosen)), "scenes": len(rows) - len(set(chosen))}
+
+
+def listed(folder: Path) -> dict[str, Any]:
+    """The scenes of a repository, and how large it is."""
+    store = open_store(folder)
+    rows = store.rows()
+    size = store.path.stat().st_size
+    scenes = [{"name": r.name, "path": r.path, "keypoints": r.keypoints, "weights": r.weights} for r in rows]
+    return {"scenes": scenes, "bytes": size, "bytes_per_scene": round(size / len(rows)) if rows else None}
+
+
+def search(command: Search) -> dict[str, Any]:
+    """Scenes for a photo or for words.
+
+    Raises:
+        QueryError: neither or both are given, or words that mean nothing here.
+    """
+    if (command.image is None) == (command.text is None):
+        raise QueryError("nothing to search by, or two things", expected='--image PHOTO or --text "words"')
+    if command.count < 1:
+        raise QueryError("so few results cannot be had", found=str(command.count), expected="1 or more")
+    repository = _opened(command.repository)
+    if command.text is not None:
+        return _by_words(repository, command.text, command.count)
+    assert command.image is not None
+    ranked = _ranked(repository, command.image, command)
+    best = ranked[0].confidence if ranked else 0.0
+    results = [
+        {"scene": r.row.name, "path": r.row.path, "score": round(r.score, 4), "confidence": round(r.confidence, 4),
+         **_pose(r.pose), "pos_w": None}
+        for r in ranked[: command.count]
+    ]  # fmt: skip
+    return {"results": results, "rejected": best < CONFIDENT}
+
+
+def localize(command: Localize) -> dict[str, Any]:
+    """The best scene for a photo, and its camera.
+
+    Raises:
+        QueryError: the photo shows no scene of the repository.
+    """
+    ranked = _ranked(_opened(command.repository), command.photo, command)
+    if not ranked or ranked[0].confidence < CONFIDENT or ranked[0].pose is None:
+        inliers = ranked[0].pose.count if ranked and ranked[0].pose else 0
+        raise QueryError(
+            "the photo shows none of these scenes", path=command.photo,
+            found=f"{inliers} keypoints that agree on a camera in the best of them",
+            mend="try a photo that shows more of a scene, or add the scene: condense index add",
+        )  # fmt: skip
+    best = ranked[0]
+    return {"scene": best.row.name, "path": best.row.path, "confidence": round(best.confidence, 4), **_pose(best.pose)}
+
+
+def _opened(folder: Path) -> Repository:
+    repository = Repository(open_store(folder))
+    if not repository.rows:
+        raise RepositoryError("the repository is empty", path=folder, mend="add captures: condense index add")
+    return repository
+
+
+def _ranked(repository: Repository, path: Path, command: Search | Localize) -> list[Ranked]:
+    photo = _photo(path, command, repository)
+    return repository.by_photo(photo, command.seed)
+
+
+def _photo(path: Path, command: Search | Localize, repository: Repository) -> PhotoQuery:
+    from engine.encoders import load_encoder
+    from engine.keypoints.network import load_keypoints
+    from engine.runtime import resolve_device
+
+    if command.focal is not None and not 1 <= command.focal <= MOST_FOCAL:
+        raise QueryError("no such focal length", found=f"{command.focal}", expected="pixels, such as 1200")
+    rgb, focal = read_photo(path)
+    if command.focal is not None and math.isfinite(command.focal):
+        focal = command.focal * max(rgb.shape[:2]) / max(image_size(path))
+    device = resolve_device(command.device)
+    encoder = load_encoder(command.encoder, device)
+    repository.check_weights(encoders_id(encoder))
+    return run_job(f"Encoding {path.name}", describe_photo(rgb, focal, encoder, load_keypoints(device)))
+
+
+def _by_words(repository: Repository, text: str, count: int) -> dict[str, Any]:
+    from engine.prompting import vocabularies
+
+    known = vocabularies()
+    meanings = [v.meaning(thing(text)) for v in known]
+    if not any(m.within for m in meanings):
+        near = sorted({n for m in meanings for n in m.nearest}, key=lambda n: -n[1])
+        raise QueryError(
+            "no word of this is in the vocabulary", found=text[:80] or "nothing",
+            expected=f"words for things, nearest: {', '.join(n for n, _ in near[:3])}" if near else "words for things",
+        )  # fmt: skip
+    found = repository.by_words(text, known)
+    results = [
+        {"scene": w.row.name, "path": w.row.path, "score": round(w.score, 4), "inliers": None, "pose_c2w": None,
+         "pos_w": list(w.places[0].pos_w), "name": w.places[0].name}
+        for w in found[:count]
+    ]  # fmt: skip
+    return {"results": results, "rejected": not found}
+
+
+def _pose(pose: Pose | None) -> dict[str, Any]:
+    if pose is None:
+        return {"inliers": 0, "pose_c2w": None, "focal": None}
+    focal = float(pose.camera.intrinsics[0, 0])
+    return {"inliers": pose.count, "pose_c2w": pose.camera.c2w.tolist(), "focal": round(focal, 2)}
