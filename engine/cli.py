@@ -22,7 +22,7 @@ from tyro.conf import FlagCreatePairsOff, OmitSubcommandPrefixes, Positional, ar
 
 from engine.api.errors import CondenseError
 from engine.cli_common import CapturePath, Common
-from engine.repository.cli import Index, Localize, Search
+from engine.repository.cli import Duplicates, Index, Localize, Search
 
 Handlers = Mapping[type, Callable[[Any], dict[str, Any] | None]]
 
@@ -300,12 +300,13 @@ Command = (
     | Annotated[Train, subcommand("train", prefix_name=False)]
     | Annotated[Index, subcommand("index", prefix_name=False)]
     | Annotated[Search, subcommand("search", prefix_name=False)]
+    | Annotated[Duplicates, subcommand("duplicates", prefix_name=False)]
     | Annotated[Localize, subcommand("localize", prefix_name=False)]
     | Annotated[Bench, subcommand("bench", prefix_name=False)]
 )
 NAMES = (
     "view", "snapshot", "fit", "encode", "match", "keypoints", "consistency", "prompt", "train", "index", "search",
-    "localize", "bench",
+    "duplicates", "localize", "bench",
 )  # fmt: skip
 
 ABOUT = (

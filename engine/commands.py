@@ -23,7 +23,7 @@ from engine.cli import (
     Train,
 )
 from engine.driving import drive, open_session, run_job
-from engine.repository.cli import IndexAdd, IndexList, IndexRemove, Localize, Search
+from engine.repository.cli import Duplicates, IndexAdd, IndexList, IndexRemove, Localize, Search
 
 if TYPE_CHECKING:
     from engine.scene_state import SceneState
@@ -52,7 +52,7 @@ def run(command: Any) -> dict[str, Any]:
             from engine import bench_commands
 
             return bench_commands.run(command)
-        case IndexAdd() | IndexRemove() | IndexList() | Search() | Localize():
+        case IndexAdd() | IndexRemove() | IndexList() | Search() | Localize() | Duplicates():
             from engine.repository import commands
 
             return commands.run(command)
@@ -269,9 +269,13 @@ def describe(command: Any, answer: dict[str, Any]) -> str:
             ]
             return "\n".join(lines)
         case Search():
-            shown = ("scene", "score", "confidence", "inliers", "name")
+            shown = ("scene", "score", "confidence", "inliers", "overlap", "name")
             found = table([{k: r[k] for k in shown if r.get(k) is not None} for r in answer["results"]])
             return f"{found}\nIt shows none of these scenes for sure." if answer["rejected"] else found
+        case Duplicates():
+            shown = ("a", "b", "score", "confidence", "inliers", "overlap")
+            pairs = [{k: p[k] for k in shown} for p in answer["pairs"]]
+            return table(pairs) if pairs else "No two scenes are of one place."
         case IndexList():
             return table(answer["scenes"])
         case _ if "rows" in answer:

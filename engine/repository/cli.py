@@ -66,7 +66,7 @@ class Index:
 
 @dataclass(frozen=True, kw_only=True)
 class Search(Common):
-    """Which scenes does a photo show, or do words mean?"""
+    """Which scenes does a photo show, do words mean, or are like another one?"""
 
     repository: RepositoryPath
     """Folder of the repository."""
@@ -74,12 +74,24 @@ class Search(Common):
     """A photo."""
     text: Annotated[str | None, arg(metavar="WORDS")] = None
     """Words, such as "room with a piano"."""
+    scene: Annotated[str | None, arg(metavar="SCENE")] = None
+    """A scene of the repository, by its name or path."""
     focal: Annotated[float | None, arg(metavar="PX")] = None
     """Focal length of the photo in its own pixels (default: its EXIF, or looked for)."""
     encoder: str = "default"
     """That the scenes were added with."""
     count: int = 10
     """Results at most."""
+    json: bool = False
+    """Print one JSON object on stdout."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Duplicates(Common):
+    """Which scenes are of one place, and how does one lie in the other?"""
+
+    repository: RepositoryPath
+    """Folder of the repository."""
     json: bool = False
     """Print one JSON object on stdout."""
 

@@ -14,11 +14,12 @@ from engine.captures.photos import image_size
 from engine.driving import drive, open_session, run_job
 from engine.features import encoders_id
 from engine.repository.adding import record_of
-from engine.repository.cli import IndexAdd, IndexList, IndexRemove, Localize, Search
+from engine.repository.align import Alignment
+from engine.repository.cli import Duplicates, IndexAdd, IndexList, IndexRemove, Localize, Search
 from engine.repository.photo import PhotoQuery, describe_photo, read_photo
 from engine.repository.pose import Pose
-from engine.repository.search import CONFIDENT, Ranked, Repository, thing
-from engine.repository.store import open_store
+from engine.repository.search import CONFIDENT, Alike, Ranked, Repository, thing
+from engine.repository.store import SceneRow, open_store
 
 MOST_FOCAL = 1e6
 
@@ -36,6 +37,8 @@ def run(command: Any) -> dict[str, Any]:
             return search(command)
         case Localize():
             return localize(command)
+        case Duplicates():
+            return duplicates(command)
         case _:
             raise QueryError(f"there is no command '{type(command).__name__}'")
 
@@ -91,13 +94,7 @@ def remove(command: IndexRemove) -> dict[str, Any]:
     """
     store = open_store(command.repository)
     rows = store.rows()
-    chosen: list[int] = []
-    for scene in command.scenes:
-        fits = [r for r in rows if scene in (r.name, r.path) or str(Path(scene).absolute()) == r.path]
-        if len(fits) != 1:
-            found = "none" if not fits else ", ".join(r.path for r in fits)
-            raise QueryError(f"no one scene is '{scene}'", path=command.repository, found=found, mend="give its path")
-        chosen.append(fits[0].id)
+    chosen = [_named(rows, scene, command.repository) for scene in command.scenes]
     for id in dict.fromkeys(chosen):
         store.remove(id)
     return {"removed": len(set(chosen)), "scenes": len(rows) - len(set(chosen))}
@@ -113,18 +110,22 @@ def listed(folder: Path) -> dict[str, Any]:
 
 
 def search(command: Search) -> dict[str, Any]:
-    """Scenes for a photo or for words.
+    """Scenes for a photo, for words, or like another one.
 
     Raises:
-        QueryError: neither or both are given, or words that mean nothing here.
+        QueryError: none or several of these are given, or words that mean nothing here.
     """
-    if (command.image is None) == (command.text is None):
-        raise QueryError("nothing to search by, or two things", expected='--image PHOTO or --text "words"')
+    if sum(given is not None for given in (command.image, command.text, command.scene)) != 1:
+        expected = '--image PHOTO, --text "words" or --scene NAME'
+        raise QueryError("nothing to search by, or several things", expected=expected)
     if command.count < 1:
         raise QueryError("so few results cannot be had", found=str(command.count), expected="1 or more")
     repository = _opened(command.repository)
     if command.text is not None:
         return _by_words(repository, command.text, command.count)
+    if command.scene is not None:
+        scene = repository.store.load(_named(repository.rows, command.scene, command.repository))
+        return _by_scene(repository.by_scene(scene, command.seed)[: command.count])
     assert command.image is not None
     ranked = _ranked(repository, command.image, command)
     best = ranked[0].confidence if ranked else 0.0
@@ -152,6 +153,46 @@ def localize(command: Localize) -> dict[str, Any]:
         )  # fmt: skip
     best = ranked[0]
     return {"scene": best.row.name, "path": best.row.path, "confidence": round(best.confidence, 4), **_pose(best.pose)}
+
+
+def duplicates(command: Duplicates) -> dict[str, Any]:
+    """All pairs of scenes of one place."""
+    found = run_job("Comparing scenes", Repository(open_store(command.repository)).duplicates(command.seed))
+    pairs = [
+        {"a": d.a.name, "b": d.b.row.name, "a_path": d.a.path, "b_path": d.b.row.path, "score": round(d.b.score, 4),
+         "confidence": round(d.b.confidence, 4), **_alignment(d.b.alignment)}
+        for d in found
+    ]  # fmt: skip
+    return {"pairs": pairs}
+
+
+def _by_scene(found: list[Alike]) -> dict[str, Any]:
+    results = [
+        {"scene": a.row.name, "path": a.row.path, "score": round(a.score, 4), "confidence": round(a.confidence, 4),
+         "pose_c2w": None, "pos_w": None, **_alignment(a.alignment)}
+        for a in found
+    ]  # fmt: skip
+    return {"results": results, "rejected": not found or found[0].confidence < CONFIDENT}
+
+
+def _alignment(alignment: Alignment | None) -> dict[str, Any]:
+    if alignment is None:
+        return {"inliers": 0, "overlap": None, "a_to_b": None}
+    overlap = round(alignment.overlap, 4)
+    return {"inliers": alignment.count, "overlap": overlap, "a_to_b": alignment.a_to_b.tolist()}
+
+
+def _named(rows: list[SceneRow], scene: str, folder: Path) -> int:
+    """Id of a scene.
+
+    Raises:
+        QueryError: it is not there, or its name is not the only one.
+    """
+    fits = [r for r in rows if scene in (r.name, r.path) or str(Path(scene).absolute()) == r.path]
+    if len(fits) != 1:
+        found = "none" if not fits else ", ".join(r.path for r in fits)
+        raise QueryError(f"no one scene is '{scene}'", path=folder, found=found, mend="give its path")
+    return fits[0].id
 
 
 def _opened(folder: Path) -> Repository:

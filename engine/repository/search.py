@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.api.errors import RepositoryError
+from engine.api.jobs import Job, Progress
+from engine.repository.align import Alignment, align
 from engine.repository.pose import Pose, mutual_nearest, place
 from engine.repository.record import LARGEST_ENTRY, NamedPlace, SceneRecord, decode, encode
 from engine.repository.store import SceneRow, SceneStore, as_rows
@@ -31,6 +33,8 @@ CHUNK = 8
 """Scenes of one product: its result stays in the processor's cache."""
 VERIFIED = 10
 """Best scenes that are asked for a camera."""
+COMPARED = 5
+"""Best scenes that another one is aligned with."""
 SURE = 0.99
 """Confidence from which on no further scene is asked."""
 CONFIDENT = 0.5
@@ -56,6 +60,28 @@ class Ranked:
     def confidence(self) -> float:
         """In [0, 1]."""
         return 0.0 if self.pose is None else self.pose.confidence
+
+
+@dataclass(frozen=True, eq=False)
+class Alike:
+    """Scene ``row`` beside another. ``score``: mean best cosine; ``alignment``: from the other to it, or None."""
+
+    row: SceneRow
+    score: float
+    alignment: Alignment | None
+
+    @property
+    def confidence(self) -> float:
+        """In [0, 1], that both are of one place."""
+        return 0.0 if self.alignment is None else self.alignment.confidence
+
+
+@dataclass(frozen=True, eq=False)
+class Duplicate:
+    """Two scenes of one place: ``b.alignment`` brings ``a`` to it."""
+
+    a: SceneRow
+    b: Alike
 
 
 @dataclass(frozen=True)
@@ -113,7 +139,7 @@ class Repository:
         return out
 
     def by_photo(self, photo: PhotoQuery, seed: int = 0) -> list[Ranked]:
-        """The scenes that a photo may show: most inliers first, of equals the better score."""
+        """The scenes that a photo may show: those with a camera to be believed first, then by score."""
         scores = self.scores(photo.descriptors)
         order = np.argsort(-scores, kind="stable")[:VERIFIED]
         found: list[Ranked] = []
@@ -125,7 +151,31 @@ class Repository:
                 pose = place(photo.pos_px, record.pos_w, matched, photo.size, photo.focal, seed)
                 sure = pose is not None and pose.confidence >= SURE
             found.append(Ranked(self._rows[n], record, float(scores[n]), pose))
-        return sorted(found, key=lambda r: (-(r.pose.count if r.pose else 0), -r.score))
+        return sorted(found, key=lambda r: (-r.confidence if r.confidence >= CONFIDENT else 0.0, -r.score))
+
+    def by_scene(self, scene: SceneRecord, seed: int = 0) -> list[Alike]:
+        """The scenes most like one, without itself, and how it lies in them."""
+        scores = self.scores(decode(scene.codes))
+        order = [n for n in np.argsort(-scores, kind="stable") if self._rows[n].fingerprint != scene.fingerprint]
+        found = [
+            Alike(self._rows[n], float(scores[n]), align(scene, self.store.load(self._rows[n].id), seed))
+            for n in order[:COMPARED]
+        ]
+        return sorted(found, key=lambda a: (-a.confidence if a.confidence >= CONFIDENT else 0.0, -a.score))
+
+    def duplicates(self, seed: int = 0) -> Job[list[Duplicate]]:
+        """All pairs of scenes of one place, the surest first: each scene is aligned with the few that are most like it
+        alone."""
+        found: dict[tuple[int, int], Duplicate] = {}
+        rows = list(self.rows)
+        for done, row in enumerate(rows):
+            yield Progress(done, len(rows), "scenes", row.name)
+            for alike in self.by_scene(self.store.load(row.id), seed):
+                pair = (min(row.id, alike.row.id), max(row.id, alike.row.id))
+                if alike.confidence >= CONFIDENT and pair not in found:
+                    found[pair] = Duplicate(row, alike)
+        yield Progress(len(rows), len(rows), "scenes")
+        return sorted(found.values(), key=lambda d: -d.b.confidence)
 
     def by_words(self, prompt: str, vocabularies: Sequence[Vocabulary]) -> list[Worded]:
         """All scenes by how likely they hold what a prompt means ("room with a piano": the piano); those that surely do
