@@ -19,12 +19,13 @@ NEAR = 0.05
 """Of the other scene's extent: a keypoint that lies so near to one of the other's overlaps."""
 TRIALS = 2_000
 SAMPLE = 3
+TRIMMINGS = 6
 LEAST_MATCHES = 6
 MOST_SCALE = 3.0
 """Of the scenes' extents to each other after alignment: a scene shrunk to a point would agree with anything."""
-MIDDLE, STEEPNESS = 28.0, 3.0
-"""Of 20 rooms, each scanned from two sets of cameras, no pair of one room had less than 44 inliers, none of two rooms
-more than 19. Inliers at which two scenes are as likely one as not, and how many more make it e times likelier."""
+MIDDLE, STEEPNESS = 24.0, 3.0
+"""Of 20 rooms, each scanned from two sets of cameras, no pair of one room had less than 43 inliers, none of two rooms
+more than 15. Inliers at which two scenes are as likely one as not, and how many more make it e times likelier."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,24 +66,24 @@ def align(a: SceneRecord, b: SceneRecord, seed: int = 0) -> Alignment | None:
     linear, shift = similarity(source[drawn], target[drawn])
     scale = np.cbrt(np.maximum(np.linalg.det(linear), 0)) * a.extent_w / b.extent_w
     within = WITHIN * b.extent_w
-    best = np.zeros(len(matched), np.bool_)
+    error, least = np.full(len(matched), np.inf), float(len(matched))
     for n in np.flatnonzero((scale > 1 / MOST_SCALE) & (scale < MOST_SCALE)):
-        agree = np.linalg.norm(source @ linear[n].T + shift[n] - target, axis=1) < within
-        if agree.sum() > best.sum():
-            best = agree
-    if best.sum() < LEAST_MATCHES:
+        of_n = np.linalg.norm(source @ linear[n].T + shift[n] - target, axis=1) / within
+        cost = float(np.minimum(of_n**2, 1).sum())  # MSAC: Torr and Zisserman, CVIU 2000
+        if cost < least:
+            error, least = of_n, cost
+    agree = np.flatnonzero(error < 1)
+    if len(agree) < LEAST_MATCHES:
         return None
-    for _ in range(3):  # by all that agree, and again by all that agree then
-        linear, shift = similarity(source[None, best], target[None, best])
-        better = np.linalg.norm(source @ linear[0].T + shift[0] - target, axis=1) < within
-        if better.sum() < best.sum() or (better == best).all():
-            break
-        best = better
+    turn, move = linear, shift
+    for _ in range(TRIMMINGS):  # by the half that agrees best: least trimmed squares (Rousseeuw, JASA 1984)
+        half = agree[np.argsort(error[agree], kind="stable")[: max(SAMPLE, len(agree) // 2)]]
+        turn, move = similarity(source[None, half], target[None, half])
+        error = np.linalg.norm(source @ turn[0].T + move[0] - target, axis=1) / within
     a_to_b = np.eye(4)
-    a_to_b[:3, :3], a_to_b[:3, 3] = linear[0], shift[0]
-    moved = a.pos_w @ linear[0].T + shift[0]
-    distance, _ = KDTree(b.pos_w).query(moved)
-    return Alignment(a_to_b, matched, best, float((distance < NEAR * b.extent_w).mean()))
+    a_to_b[:3, :3], a_to_b[:3, 3] = turn[0], move[0]
+    distance, _ = KDTree(b.pos_w).query(a.pos_w @ turn[0].T + move[0])
+    return Alignment(a_to_b, matched, error < 1, float((distance < NEAR * b.extent_w).mean()))
 
 
 def similarity(source: Float64, target: Float64) -> tuple[Float64, Float64]:
