@@ -22,7 +22,7 @@ from tyro.conf import FlagCreatePairsOff, OmitSubcommandPrefixes, Positional, ar
 
 from engine.api.errors import CondenseError
 from engine.cli_common import CapturePath, Common
-from engine.repository.cli import Duplicates, Index, Localize, Search
+from engine.repository.cli import BenchRepository, Duplicates, Index, Localize, Search
 
 Handlers = Mapping[type, Callable[[Any], dict[str, Any] | None]]
 
@@ -285,6 +285,7 @@ class Bench:
         | Annotated[BenchKeypoints, subcommand("keypoints", prefix_name=False)]
         | Annotated[BenchLatency, subcommand("latency", prefix_name=False)]
         | Annotated[BenchPrompts, subcommand("prompts", prefix_name=False)]
+        | Annotated[BenchRepository, subcommand("repository", prefix_name=False)]
     )
 
 

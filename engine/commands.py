@@ -23,7 +23,7 @@ from engine.cli import (
     Train,
 )
 from engine.driving import drive, open_session, run_job
-from engine.repository.cli import Duplicates, IndexAdd, IndexList, IndexRemove, Localize, Search
+from engine.repository.cli import BenchRepository, Duplicates, IndexAdd, IndexList, IndexRemove, Localize, Search
 
 if TYPE_CHECKING:
     from engine.scene_state import SceneState
@@ -56,6 +56,10 @@ def run(command: Any) -> dict[str, Any]:
             from engine.repository import commands
 
             return commands.run(command)
+        case BenchRepository():
+            from engine.metrics import repository_bench
+
+            return repository_bench.run(command)
         case Train():
             return train(command)
         case _:

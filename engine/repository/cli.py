@@ -110,3 +110,23 @@ class Localize(Common):
     """That the scenes were added with."""
     json: bool = False
     """Print one JSON object on stdout."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchRepository(Common):
+    """Photos that look for their room, second scans for their first, words for a room: how often they are right."""
+
+    rooms: Annotated[Positional[Path], arg(metavar="ROOMS")]
+    """Folder of room shards: the scenes of the repository."""
+    records: Annotated[Path, arg(metavar="DIR")]
+    """Folder for the condensed rooms; what is there is used again."""
+    rescanned: Annotated[Path | None, arg(metavar="ROOMS")] = None
+    """The same rooms, or the first of them, generated with --variant rescanned."""
+    changed: Annotated[tuple[Path, ...], arg(metavar="ROOMS")] = ()
+    """The same with --variant moved, and swapped."""
+    unknown: Annotated[Path | None, arg(metavar="ROOMS")] = None
+    """Other rooms, whose photos must be turned away."""
+    workers: int = 2
+    """Processes that condense rooms."""
+    json: bool = False
+    """Print one JSON object on stdout."""

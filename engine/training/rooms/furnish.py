@@ -31,15 +31,27 @@ TRIES = 30
 ATTEMPTS = 20
 
 
+@dataclass(frozen=True, eq=False)
+class Placement:
+    """A model in its place: where its foot is (3,), its yaw in degrees, and the place in the plan's list of what it
+    stands on, None for the floor."""
+
+    entry: ModelEntry
+    position: Float64
+    yaw: float
+    on: int | None = None
+
+
 @dataclass(eq=False)
 class Plan:
-    """A room's half sizes (2,) and height (m), the boxes (lo, hi), each (3,), of what stands in it, and which of them
-    are large pieces."""
+    """A room's half sizes (2,) and height (m), the boxes (lo, hi), each (3,), of what stands in it, which of them are
+    large pieces, and the models themselves, a box each."""
 
     half: Float64
     height: float
     boxes: list[tuple[Float64, Float64]] = field(default_factory=list)
     large: list[int] = field(default_factory=list)
+    placed: list[Placement] = field(default_factory=list)
 
     def free(self, lo: Float64, hi: Float64, gap: float) -> bool:
         """Whether a rectangle (2,), (2,) lies in the room and ``gap`` away from every footprint."""
@@ -80,18 +92,29 @@ def random_room(library: Library, photos: Sequence[UInt8], rng: np.random.Genera
 
 def _furnish(room: Room, plan: Plan, library: Library, rng: np.random.Generator) -> None:
     wanted = int(rng.integers(6, 14))
-    supports: list[tuple[Float64, Float64]] = []
-    for tried, index in enumerate(rng.permutation(len(library.large))):
+    stand_large(room, plan, library, [library.large[i] for i in rng.permutation(len(library.large))], wanted, rng)
+    some = rng.permutation(len(library.small))[: int(rng.integers(6, 14))]
+    place_small(room, plan, library, [library.small[i] for i in some], rng)
+
+
+def stand_large(
+    room: Room, plan: Plan, library: Library, entries: Sequence[ModelEntry], wanted: int, rng: np.random.Generator
+) -> None:
+    """Try ``wanted`` large pieces, more while fewer than ``LEAST_LARGE`` have found a place."""
+    for tried, entry in enumerate(entries):
         if tried >= wanted and len(plan.large) >= LEAST_LARGE:
             break
-        entry = library.large[index]
         mesh = library.load(entry)
         if mesh is not None and _stand(room, plan, entry, mesh, rng):
             plan.large.append(len(plan.boxes) - 1)
-            if entry.label in SUPPORTS:
-                supports.append(plan.boxes[-1])
-    for index in rng.permutation(len(library.small))[: int(rng.integers(6, 14))]:
-        entry = library.small[index]
+
+
+def place_small(
+    room: Room, plan: Plan, library: Library, entries: Sequence[ModelEntry], rng: np.random.Generator
+) -> None:
+    """Put small things on flat tops and on the floor."""
+    supports = [i for i in plan.large if plan.placed[i].entry.label in SUPPORTS]
+    for entry in entries:
         mesh = library.load(entry)
         if mesh is None:
             continue
@@ -133,7 +156,7 @@ def _stand(room: Room, plan: Plan, entry: ModelEntry, mesh: Mesh, rng: np.random
         if plan.free(lo, hi, 0.05):
             plan.boxes.append((np.array([*lo, 0.0]), np.array([*hi, entry.size[2]])))
             yaw = 90.0 * quarter + (0 if by_wall else float(rng.uniform(-20, 20)))
-            _add(room, entry, mesh.placed([*position, 0.0], yaw))
+            add_model(room, plan, mesh, Placement(entry, np.array([*position, 0.0]), yaw))
             return True
     return False
 
@@ -141,13 +164,14 @@ def _stand(room: Room, plan: Plan, entry: ModelEntry, mesh: Mesh, rng: np.random
 def _put_on(
     room: Room,
     plan: Plan,
-    supports: Sequence[tuple[Float64, Float64]],
+    supports: Sequence[int],
     entry: ModelEntry,
     mesh: Mesh,
     rng: np.random.Generator,
 ) -> bool:
     """Put a small thing on a piece with a flat top; False if it is too large or the place is taken."""
-    lo, hi = supports[int(rng.integers(len(supports)))]
+    support = supports[int(rng.integers(len(supports)))]
+    lo, hi = plan.boxes[support]
     room_for = (hi - lo)[:2] / 2 - np.hypot(*entry.size[:2]) / 2
     top = hi[2]
     if (room_for < 0).any() or top > 1.4 or entry.size[2] > 0.6:
@@ -158,8 +182,14 @@ def _put_on(
     if any((new_lo[:2] < b[:2]).all() and (new_hi[:2] > a[:2]).all() for a, b in plan.boxes if a[2] > 0):
         return False
     plan.boxes.append((new_lo, new_hi))
-    _add(room, entry, mesh.placed([*position, top], float(rng.uniform(0, 360))))
+    add_model(room, plan, mesh, Placement(entry, np.array([*position, top]), float(rng.uniform(0, 360)), support))
     return True
+
+
+def add_model(room: Room, plan: Plan, mesh: Mesh, where: Placement) -> None:
+    """Add a model, whose box is the plan's last, to room and plan."""
+    plan.placed.append(where)
+    _add(room, where.entry, mesh.placed(where.position, where.yaw))
 
 
 def _add(room: Room, entry: ModelEntry, mesh: Mesh) -> None:

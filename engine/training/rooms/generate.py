@@ -21,6 +21,7 @@ from engine.training.rooms.catalogues import Library, Split
 from engine.training.rooms.pack import PackedRoom, Recipe, make_room, write_shard
 from engine.training.rooms.shards import open_shard
 from engine.training.rooms.surfaces import UInt8, read_photos
+from engine.training.rooms.variants import Variant
 from engine.training.workers import Tell, cores, in_order
 
 ROOMS_PER_SHARD = 16
@@ -40,6 +41,7 @@ class Options:
         views: photos of each room.
         width: of the photos in pixels; the height is three quarters.
         objects: share of captures that show a single object on a plain floor.
+        variant: the same rooms scanned again, with their furniture moved, or swapped for other models.
         workers: processes, one core each; by default as many as there are cores.
     """
 
@@ -52,6 +54,7 @@ class Options:
     views: int = 14
     width: int = 320
     objects: float = 0.15
+    variant: Variant = "plain"
     workers: int = field(default_factory=cores)
 
     def settings(self) -> dict[str, Any]:
@@ -64,6 +67,7 @@ class Options:
             "views": self.views,
             "width": self.width,
             "objects": self.objects,
+            **({} if self.variant == "plain" else {"variant": self.variant}),
         }
 
 
@@ -71,11 +75,13 @@ def generate(options: Options) -> list[Path]:
     """Make all shards that are not there yet and return the paths of all.
 
     Raises:
-        CaptureError: no catalogue or photos, or the folder holds rooms of other settings.
+        CaptureError: no catalogue or photos, a variant of single objects, or the folder holds rooms of other settings.
         CacheError: the folder cannot be written.
         ResourceError: a worker was killed.
     """
-    recipe = Recipe(options.seed, options.views, options.width, options.objects)
+    if options.variant != "plain" and options.objects > 0:
+        raise CaptureError("only rooms have variants", found=f"--objects {options.objects}", mend="give --objects 0")
+    recipe = Recipe(options.seed, options.views, options.width, options.objects, options.variant)
     Library(options.models, options.split)  # what is wrong with them is said here, not by every worker
     read_photos(options.photos)
     shards = {

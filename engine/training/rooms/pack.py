@@ -23,6 +23,7 @@ from engine.training.rooms.render import Rendering
 from engine.training.rooms.scene import Room, RoomScene
 from engine.training.rooms.shards import FORMAT, IMAGES
 from engine.training.rooms.surfaces import UInt8
+from engine.training.rooms.variants import VARIANTS, Variant, cameras_again, sensed, varied
 
 JPEG_QUALITY = 87
 MARGIN = 0.03
@@ -38,12 +39,14 @@ class Recipe:
         views: photos of each room.
         width: of the photos in pixels; the height is three quarters.
         objects: share of captures of a single object.
+        variant: of each room, see ``variants``; other than the plain one it has cameras, light and noise of its own.
     """
 
     seed: int
     views: int
     width: int
     objects: float
+    variant: Variant = "plain"
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,11 +75,19 @@ def make_room(library: Library, photos: Sequence[UInt8], recipe: Recipe, number:
         room, plan = random_room(library, photos, rng)
         lights = random_lights(plan, rng)
         cameras = room_cameras(plan, recipe.views, recipe.width, rng)
+        if recipe.variant != "plain":
+            rng = np.random.default_rng([recipe.seed, number, VARIANTS.index(recipe.variant)])
+            room, plan = varied(room, plan, library, recipe.variant, rng)
+            lights = random_lights(plan, rng)
+            cameras = cameras_again(RoomScene(room), plan, cameras, recipe.width, rng)
     scene = RoomScene(room)
     views = render_views(scene, lights, cameras, Look(float(rng.uniform(0.16, 0.34))), scale, seed)
+    if recipe.variant != "plain":
+        views = sensed(views, rng)
     arrays = _arrays(views, cameras)
     entry = _entry(room, scene, cameras[0], arrays)
-    entry |= {"name": f"{library.split} {recipe.seed}-{number:05}", "split": library.split, "kind": kind}
+    name = f"{library.split} {recipe.seed}-{number:05}" + ("" if recipe.variant == "plain" else f" {recipe.variant}")
+    entry |= {"name": name, "split": library.split, "kind": kind}
     return PackedRoom(arrays, entry | {"seed": recipe.seed, "number": number})
 
 
