@@ -22,7 +22,7 @@ from tyro.conf import FlagCreatePairsOff, OmitSubcommandPrefixes, Positional, ar
 
 from engine.api.errors import CondenseError
 from engine.cli_common import CapturePath, Common
-from engine.repository.cli import BenchRepository, Duplicates, Index, Localize, Search
+from engine.repository.cli import Align, BenchRepository, Duplicates, Index, Localize, Search
 
 Handlers = Mapping[type, Callable[[Any], dict[str, Any] | None]]
 
@@ -303,11 +303,12 @@ Command = (
     | Annotated[Search, subcommand("search", prefix_name=False)]
     | Annotated[Duplicates, subcommand("duplicates", prefix_name=False)]
     | Annotated[Localize, subcommand("localize", prefix_name=False)]
+    | Annotated[Align, subcommand("align", prefix_name=False)]
     | Annotated[Bench, subcommand("bench", prefix_name=False)]
 )
 NAMES = (
     "view", "snapshot", "fit", "encode", "match", "keypoints", "consistency", "prompt", "train", "index", "search",
-    "duplicates", "localize", "bench",
+    "duplicates", "localize", "align", "bench",
 )  # fmt: skip
 
 ABOUT = (

@@ -23,7 +23,7 @@ from engine.cli import (
     Train,
 )
 from engine.driving import drive, open_session, run_job
-from engine.repository.cli import BenchRepository, Duplicates, IndexAdd, IndexList, IndexRemove, Localize, Search
+from engine.repository.cli import Align, BenchRepository, Duplicates, IndexAdd, IndexList, IndexRemove, Localize, Search
 
 if TYPE_CHECKING:
     from engine.scene_state import SceneState
@@ -52,7 +52,7 @@ def run(command: Any) -> dict[str, Any]:
             from engine import bench_commands
 
             return bench_commands.run(command)
-        case IndexAdd() | IndexRemove() | IndexList() | Search() | Localize() | Duplicates():
+        case IndexAdd() | IndexRemove() | IndexList() | Search() | Localize() | Duplicates() | Align():
             from engine.repository import commands
 
             return commands.run(command)

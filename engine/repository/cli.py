@@ -113,6 +113,18 @@ class Localize(Common):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Align(Common):
+    """How does one bare geometry lie in another? By its points alone; scenes with photos are compared by search."""
+
+    source: Annotated[Positional[str], arg(metavar="A")]
+    """A capture with points, such as a PLY."""
+    target: Annotated[Positional[str], arg(metavar="B")]
+    """Another one, of the same scale."""
+    json: bool = False
+    """Print one JSON object on stdout."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class BenchRepository(Common):
     """Photos that look for their room, second scans for their first, words for a room: how often they are right."""
 

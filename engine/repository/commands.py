@@ -7,15 +7,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from engine.api.errors import CondenseError, QueryError, RepositoryError
+from engine.api.errors import CaptureError, CondenseError, QueryError, RepositoryError
 from engine.api.requests import EncodeViews, FindKeypoints, FitGrid, NameScene
+from engine.api.scene import Float32
 from engine.captures import open_capture
 from engine.captures.photos import image_size
 from engine.driving import drive, open_session, run_job
 from engine.features import encoders_id
 from engine.repository.adding import record_of
 from engine.repository.align import Alignment
-from engine.repository.cli import Duplicates, IndexAdd, IndexList, IndexRemove, Localize, Search
+from engine.repository.cli import Align, Duplicates, IndexAdd, IndexList, IndexRemove, Localize, Search
 from engine.repository.photo import PhotoQuery, describe_photo, read_photo
 from engine.repository.pose import Pose
 from engine.repository.search import CONFIDENT, Alike, Ranked, Repository, thing
@@ -39,6 +40,8 @@ def run(command: Any) -> dict[str, Any]:
             return localize(command)
         case Duplicates():
             return duplicates(command)
+        case Align():
+            return align_geometries(command)
         case _:
             raise QueryError(f"there is no command '{type(command).__name__}'")
 
@@ -164,6 +167,29 @@ def duplicates(command: Duplicates) -> dict[str, Any]:
         for d in found
     ]  # fmt: skip
     return {"pairs": pairs}
+
+
+def align_geometries(command: Align) -> dict[str, Any]:
+    """How the points of one capture lie among those of another.
+
+    Raises:
+        CaptureError: one of them cannot be read, or has no points.
+        QueryError: they fit together nowhere.
+        RepositoryError: too few points.
+    """
+    from engine.repository.geometric import align_points
+
+    points: list[Float32] = []
+    for path in (command.source, command.target):
+        capture = open_capture(Path(path))
+        if capture.points is None:
+            mend = "give bare geometry, or a capture with sparse points"
+            raise CaptureError("there are no points to align", path=capture.path, found=capture.format, mend=mend)
+        points.append(capture.points.pos_w)
+    found = align_points(points[0], points[1], command.seed)
+    if found is None:
+        raise QueryError("the two fit together nowhere", path=command.source, found=command.target)
+    return {"a_to_b": found.a_to_b.tolist(), "overlap": round(found.overlap, 4), "rms_w": found.rms_w}
 
 
 def _by_scene(found: list[Alike]) -> dict[str, Any]:
