@@ -75,7 +75,7 @@ def random_room(library: Library, photos: Sequence[UInt8], rng: np.random.Genera
     for _ in range(ATTEMPTS):
         plan = Plan(rng.uniform([1.8, 1.6], [3.2, 2.6]), float(rng.uniform(2.4, 2.9)))
         room = Room()
-        _shell(room, plan, photos, rng)
+        put_walls(room, plan, photos, rng)
         _furnish(room, plan, library, rng)
         if len(plan.large) >= LEAST_LARGE:
             break
@@ -85,8 +85,7 @@ def random_room(library: Library, photos: Sequence[UInt8], rng: np.random.Genera
             found=f"fewer than {LEAST_LARGE} pieces found a place in each of {ATTEMPTS} rooms",
             mend="check that the model files can be read, or give --models further catalogue folders",
         )
-    for _ in range(int(rng.integers(2, 9))):
-        _hang(room, plan, photos, rng)
+    hang_pictures(room, plan, photos, rng)
     return room, plan
 
 
@@ -122,7 +121,8 @@ def place_small(
             _stand(room, plan, entry, mesh, rng)
 
 
-def _shell(room: Room, plan: Plan, photos: Sequence[UInt8], rng: np.random.Generator) -> None:
+def put_walls(room: Room, plan: Plan, photos: Sequence[UInt8], rng: np.random.Generator) -> None:
+    """Walls, floor and ceiling."""
     (x, y), h = plan.half, plan.height
     sides = {
         "north wall": ([-x, y, 0], [2 * x, 0, 0], [0, 0, h]),
@@ -194,6 +194,12 @@ def add_model(room: Room, plan: Plan, mesh: Mesh, where: Placement) -> None:
 
 def _add(room: Room, entry: ModelEntry, mesh: Mesh) -> None:
     room.add(mesh, entry.name, label_of(entry), model=entry.id, creator=entry.creator, licence=entry.licence)
+
+
+def hang_pictures(room: Room, plan: Plan, photos: Sequence[UInt8], rng: np.random.Generator) -> None:
+    """2 to 8 pictures."""
+    for _ in range(int(rng.integers(2, 9))):
+        _hang(room, plan, photos, rng)
 
 
 def _hang(room: Room, plan: Plan, photos: Sequence[UInt8], rng: np.random.Generator) -> None:

@@ -77,7 +77,7 @@ def make_room(library: Library, photos: Sequence[UInt8], recipe: Recipe, number:
         cameras = room_cameras(plan, recipe.views, recipe.width, rng)
         if recipe.variant != "plain":
             rng = np.random.default_rng([recipe.seed, number, VARIANTS.index(recipe.variant)])
-            room, plan = varied(room, plan, library, recipe.variant, rng)
+            room, plan = varied(room, plan, library, photos, recipe.variant, rng)
             lights = random_lights(plan, rng)
             cameras = cameras_again(RoomScene(room), plan, cameras, recipe.width, rng)
     scene = RoomScene(room)

@@ -1,7 +1,8 @@
 """Rooms that are like another one: scanned a second time, with its furniture moved, or with other furniture.
 
-They measure what tells duplicates: a second scan is one, the other two are the hardest things to tell from one, since
-their walls, floor and pictures are the same.
+They measure what tells duplicates. A second scan is one. The same furniture moved about in another room is none, nor is
+other furniture in the same order there. In the same room, with the same walls, floor and pictures, either is the same
+place, changed.
 """
 
 from __future__ import annotations
@@ -16,13 +17,23 @@ from engine.api.camera import Camera
 from engine.api.errors import CaptureError
 from engine.training.rooms.cameras import room_cameras
 from engine.training.rooms.catalogues import LARGE_M, Library
-from engine.training.rooms.furnish import LEAST_LARGE, Placement, Plan, add_model, place_small, stand_large
+from engine.training.rooms.furnish import (
+    LEAST_LARGE,
+    Placement,
+    Plan,
+    add_model,
+    hang_pictures,
+    place_small,
+    put_walls,
+    stand_large,
+)
 from engine.training.rooms.models import ModelEntry
 from engine.training.rooms.render import Rendering
 from engine.training.rooms.scene import Room, RoomScene
+from engine.training.rooms.surfaces import UInt8
 
-Variant = Literal["plain", "rescanned", "moved", "swapped"]
-VARIANTS: tuple[Variant, ...] = ("plain", "rescanned", "moved", "swapped")
+Variant = Literal["plain", "rescanned", "moved", "swapped", "moved-elsewhere", "swapped-elsewhere"]
+VARIANTS: tuple[Variant, ...] = ("plain", "rescanned", "moved", "swapped", "moved-elsewhere", "swapped-elsewhere")
 
 ATTEMPTS = 20
 OVERLAP, CELL_M, RAYS_ACROSS = 0.5, 0.25, 32
@@ -35,15 +46,31 @@ DEPTH_NOISE, DEPTH_HOLES = 0.004, 0.01
 """Of a depth sensor: standard deviation as a share of depth, share of pixels without an answer."""
 
 
-def varied(room: Room, plan: Plan, library: Library, variant: Variant, rng: np.random.Generator) -> tuple[Room, Plan]:
-    """The room as a variant has it.
+def varied(
+    room: Room, plan: Plan, library: Library, photos: Sequence[UInt8], variant: Variant, rng: np.random.Generator
+) -> tuple[Room, Plan]:
+    """The room as a variant has it; ``photos``: for the walls and pictures of another room.
 
     Raises:
         CaptureError: no other place was found for its furniture.
     """
-    if variant == "moved":
-        return _moved(room, plan, library, rng)
-    return _swapped(room, plan, library, rng) if variant == "swapped" else (room, plan)
+    walls, pictures = Room(), Room()
+    if variant.endswith("elsewhere"):
+        put_walls(walls, plan, photos, rng)
+        hang_pictures(pictures, plan, photos, rng)
+    else:
+        for n, o in enumerate(room.objects):
+            if o.model is None:
+                _copy(room, n, pictures if o.label == "picture" else walls)
+    if variant.startswith("moved"):
+        room, plan = _moved(walls, plan, library, rng)
+    elif variant.startswith("swapped"):
+        room, plan = _swapped(walls, plan, library, rng)
+    else:
+        return room, plan
+    for n in range(len(pictures.objects)):
+        _copy(pictures, n, room)
+    return room, plan
 
 
 def cameras_again(
@@ -88,38 +115,33 @@ def sensed(views: Sequence[Rendering], rng: np.random.Generator) -> list[Renderi
     return out
 
 
-def _shell(room: Room) -> tuple[list[int], list[int]]:
-    """Places of what belongs to the room itself: walls, floor and ceiling, and the pictures on them."""
-    own = [n for n, o in enumerate(room.objects) if o.model is None]
-    pictures = [n for n in own if room.objects[n].label == "picture"]
-    return [n for n in own if n not in pictures], pictures
+def _copy(room: Room, place: int, into: Room) -> None:
+    o = room.objects[place]
+    into.add(room.meshes[place], o.name, o.label, model=o.model, creator=o.creator, licence=o.licence)
 
 
-def _copied(room: Room, places: Sequence[int], into: Room) -> None:
-    for n in places:
-        o = room.objects[n]
-        into.add(room.meshes[n], o.name, o.label, model=o.model, creator=o.creator, licence=o.licence)
+def _walled(walls: Room, plan: Plan) -> tuple[Room, Plan]:
+    """An empty room within walls."""
+    room = Room()
+    for n in range(len(walls.objects)):
+        _copy(walls, n, room)
+    return room, Plan(plan.half, plan.height)
 
 
-def _moved(room: Room, plan: Plan, library: Library, rng: np.random.Generator) -> tuple[Room, Plan]:
-    walls, pictures = _shell(room)
+def _moved(walls: Room, plan: Plan, library: Library, rng: np.random.Generator) -> tuple[Room, Plan]:
     large = [plan.placed[i].entry for i in plan.large]
     small = [p.entry for i, p in enumerate(plan.placed) if i not in plan.large]
     for _ in range(ATTEMPTS):
-        new, there = Room(), Plan(plan.half, plan.height)
-        _copied(room, walls, new)
-        stand_large(new, there, library, [large[i] for i in rng.permutation(len(large))], len(large), rng)
+        room, there = _walled(walls, plan)
+        stand_large(room, there, library, [large[i] for i in rng.permutation(len(large))], len(large), rng)
         if len(there.large) >= min(LEAST_LARGE, len(large)):
-            place_small(new, there, library, small, rng)
-            _copied(room, pictures, new)
-            return new, there
+            place_small(room, there, library, small, rng)
+            return room, there
     raise CaptureError("the furniture of a room fits in no other way", mend="choose another seed")
 
 
-def _swapped(room: Room, plan: Plan, library: Library, rng: np.random.Generator) -> tuple[Room, Plan]:
-    walls, pictures = _shell(room)
-    new, there = Room(), Plan(plan.half, plan.height)
-    _copied(room, walls, new)
+def _swapped(walls: Room, plan: Plan, library: Library, rng: np.random.Generator) -> tuple[Room, Plan]:
+    room, there = _walled(walls, plan)
     used = {p.entry.id for p in plan.placed}
     for n, old in enumerate(plan.placed):
         entry = _another(old.entry, library, used, rng)
@@ -131,10 +153,9 @@ def _swapped(room: Room, plan: Plan, library: Library, rng: np.random.Generator)
             foot[2] = there.boxes[old.on][1][2]
         half = np.array([*((plan.boxes[n][1] - plan.boxes[n][0])[:2] / 2), 0])
         there.boxes.append((foot - half, foot + half + [0, 0, entry.size[2]]))
-        add_model(new, there, mesh, Placement(entry, foot, old.yaw, old.on))
+        add_model(room, there, mesh, Placement(entry, foot, old.yaw, old.on))
     there.large = list(plan.large)
-    _copied(room, pictures, new)
-    return new, there
+    return room, there
 
 
 def _another(entry: ModelEntry, library: Library, used: set[str], rng: np.random.Generator) -> ModelEntry:

@@ -13,6 +13,7 @@ from engine.training.rooms.cameras import room_cameras
 from engine.training.rooms.catalogues import LARGE_M, Library
 from engine.training.rooms.furnish import Plan, random_room
 from engine.training.rooms.generate import Options, generate
+from engine.training.rooms.mesh import Mesh
 from engine.training.rooms.pack import Recipe, make_room
 from engine.training.rooms.render import Rendering
 from engine.training.rooms.scene import Room, RoomScene
@@ -47,7 +48,7 @@ def test_every_placement_has_its_box(boxes_dir: Path) -> None:
 @pytest.mark.parametrize("variant", ["moved", "swapped"])
 def test_walls_and_pictures_stay(boxes_dir: Path, variant: Variant) -> None:
     library, room, plan = a_room(boxes_dir)
-    other, there = varied(room, plan, library, variant, np.random.default_rng(1))
+    other, there = varied(room, plan, library, GREY, variant, np.random.default_rng(1))
     assert [n for n, _ in own(room)] == [n for n, _ in own(other)]
     assert all(np.array_equal(a, b) for (_, a), (_, b) in zip(own(room), own(other), strict=True))
     assert [o.id for o in other.objects] == list(range(1, len(other.objects) + 1))
@@ -57,7 +58,7 @@ def test_walls_and_pictures_stay(boxes_dir: Path, variant: Variant) -> None:
 
 def test_moved_furniture_is_the_same_in_other_places(boxes_dir: Path) -> None:
     library, room, plan = a_room(boxes_dir)
-    other, there = varied(room, plan, library, "moved", np.random.default_rng(1))
+    other, there = varied(room, plan, library, GREY, "moved", np.random.default_rng(1))
     assert set(models(other)) <= set(models(room))
     assert len(models(other)) > 0.6 * len(models(room))  # what finds no place is left out
     before = {p.entry.id: p.position for p in plan.placed}
@@ -66,7 +67,7 @@ def test_moved_furniture_is_the_same_in_other_places(boxes_dir: Path) -> None:
 
 def test_swapped_furniture_is_other_in_the_same_places(boxes_dir: Path) -> None:
     library, room, plan = a_room(boxes_dir)
-    _, there = varied(room, plan, library, "swapped", np.random.default_rng(1))
+    _, there = varied(room, plan, library, GREY, "swapped", np.random.default_rng(1))
     assert len(there.placed) == len(plan.placed)
     for old, new, (lo, hi) in zip(plan.placed, there.placed, there.boxes, strict=True):
         assert new.entry.id != old.entry.id
@@ -77,11 +78,26 @@ def test_swapped_furniture_is_other_in_the_same_places(boxes_dir: Path) -> None:
         assert hi[2] - lo[2] == pytest.approx(new.entry.size[2])
 
 
+def test_elsewhere_the_furniture_goes_on_and_the_walls_do_not(boxes_dir: Path, photos_dir: Path) -> None:
+    library, room, plan = a_room(boxes_dir)
+    photos, seen = read_photos(photos_dir), set(models(room))
+
+    def floor(of: Room) -> Mesh:
+        return next(m for o, m in zip(of.objects, of.meshes, strict=True) if o.label == "floor")
+
+    for variant in ("moved-elsewhere", "swapped-elsewhere"):
+        there, _ = varied(room, plan, library, photos, variant, np.random.default_rng(1))
+        assert np.array_equal(floor(room).corners, floor(there).corners)
+        assert not np.array_equal(floor(room).materials[0].mean, floor(there).materials[0].mean)
+        assert len(models(there)) > 3
+        assert (set(models(there)) <= seen) if variant.startswith("moved") else not set(models(there)) & seen
+
+
 def test_a_room_that_takes_no_other_order_is_told(boxes_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     library, room, plan = a_room(boxes_dir)
     monkeypatch.setattr(variants, "stand_large", lambda *_: None)
     with pytest.raises(CaptureError, match="no other way"):
-        varied(room, plan, library, "moved", np.random.default_rng(1))
+        varied(room, plan, library, GREY, "moved", np.random.default_rng(1))
 
 
 def test_another_scan_sees_much_of_the_same_from_elsewhere(boxes_dir: Path) -> None:
@@ -114,7 +130,7 @@ def test_the_same_variant_twice_is_the_same_and_plain_rooms_do_not_change(boxes_
         assert one.entry["fingerprint"] == two.entry["fingerprint"]
         assert one.entry["name"].endswith(variant) == (variant != "plain")
         seen.add(one.entry["fingerprint"])
-    assert len(seen) == 4
+    assert len(seen) == len(variants.VARIANTS)
 
 
 def test_single_objects_have_no_variants(boxes_dir: Path, photos_dir: Path, tmp_path: Path) -> None:
