@@ -277,7 +277,7 @@ def describe(command: Any, answer: dict[str, Any]) -> str:
             found = table([{k: r[k] for k in shown if r.get(k) is not None} for r in answer["results"]])
             return f"{found}\nIt shows none of these scenes for sure." if answer["rejected"] else found
         case Duplicates():
-            shown = ("a", "b", "score", "confidence", "inliers", "overlap")
+            shown = ("a", "b", "score", "confidence", "inliers", "overlap", "changed")
             pairs = [{k: p[k] for k in shown} for p in answer["pairs"]]
             return table(pairs) if pairs else "No two scenes are of one place."
         case IndexList():

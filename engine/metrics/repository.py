@@ -28,8 +28,11 @@ from engine.repository.search import CONFIDENT, Duplicate, Repository
 Float64 = NDArray[np.float64]
 
 WITHIN_EXTENT, WITHIN_DEGREES = 0.05, 5.0
-RARE = (0.01, 0.05)
-"""Names are asked for that are present in such a share of the rooms."""
+RARE = 0.03
+"""Share of the rooms of a gallery that have what is asked for."""
+GALLERIES = 20
+LEAST_HAVING, MOST_HAVING = 3, 0.8
+"""Rooms, and share of them, that have a thing that is asked for."""
 
 
 class RepositoryRow(TypedDict):
@@ -178,11 +181,16 @@ def elsewhere(record: SceneRecord, first: str, rng: np.random.Generator) -> Resc
 
 
 def duplicates_row(
-    repository: Repository, scans: Sequence[Rescanned], first: Mapping[str, SceneRecord], found: Sequence[Duplicate]
+    task: str,
+    repository: Repository,
+    scans: Sequence[Rescanned],
+    first: Mapping[str, SceneRecord],
+    found: Sequence[Duplicate],
 ) -> RepositoryRow:
-    """Judge all pairs that a repository calls duplicates.
+    """Judge all pairs that a repository calls duplicates, and in which it sees no change.
 
     Args:
+        task: of the row.
         repository: that holds first and second scans, and whatever is none.
         scans: the second scans: the only duplicates.
         first: records of the first scans, by name.
@@ -190,9 +198,12 @@ def duplicates_row(
     """
     truth = {(s.first, s.record.name): s for s in scans}
     right: list[tuple[float, float]] = []
+    called = 0
     for pair in found:
         a, b, a_to_b = pair.a.name, pair.b.row.name, pair.b.alignment
-        assert a_to_b is not None
+        if a_to_b is None or a_to_b.changed:
+            continue
+        called += 1
         flipped = (b, a) in truth
         scan = truth.get((b, a) if flipped else (a, b))
         if scan is not None:
@@ -201,8 +212,8 @@ def duplicates_row(
     errors = np.array(right).reshape(-1, 2)
     good = (errors[:, 0] <= WITHIN_EXTENT) & (errors[:, 1] <= WITHIN_DEGREES)
     return _row(
-        "duplicates", "condense", len(truth), len(repository.rows),
-        precision=len(right) / len(found) if found else None, recall=len(right) / len(truth),
+        task, "condense", len(truth), len(repository.rows),
+        precision=len(right) / called if called else None, recall=len(right) / len(truth),
         placed=float(good.mean()) if len(good) else None,
         error_extent=float(np.median(errors[:, 0])) if len(good) else None,
         error_degrees=float(np.median(errors[:, 1])) if len(good) else None,
@@ -224,40 +235,42 @@ def text_row(
     vocabularies: Sequence[Vocabulary],
     holds: Mapping[str, Sequence[str]],
     asked: Sequence[str],
+    rng: np.random.Generator,
 ) -> RepositoryRow:
-    """Ask for rooms with a thing.
+    """Ask for rooms with a thing, each in ``GALLERIES`` repositories in which few rooms have it: all that have none, and
+    some of the others, drawn at random.
 
     Args:
         method: of the row.
         repository: of the rooms.
         vocabularies: that its places are called by.
         holds: what is in each scene, by the scene's name.
-        asked: names, each present somewhere.
+        asked: names, each present somewhere and absent somewhere.
+        rng: draws.
     """
     first: list[tuple[bool, bool]] = []
-    precision: list[float] = []
     seconds: list[float] = []
     for name in asked:
         start = time.perf_counter()
-        found = repository.by_words(f"room with a {name}", vocabularies)[:5]
+        ranked = [w.row.name for w in repository.by_words(f"room with a {name}", vocabularies, most=len(holds))]
         seconds.append(time.perf_counter() - start)
-        right = [name in holds[w.row.name] for w in found]
-        first.append((any(right[:1]), any(right)))
-        count = min(5, sum(name in things for things in holds.values()))
-        precision.append(sum(right[:count]) / count)
+        having = sorted(scene for scene, things in holds.items() if name in things)
+        few = max(1, round(RARE / (1 - RARE) * (len(holds) - len(having))))
+        for _ in range(GALLERIES):
+            right = set(rng.choice(having, min(few, len(having)), replace=False))
+            shown = [scene for scene in ranked if scene in right or name not in holds[scene]][:5]
+            first.append((not right.isdisjoint(shown[:1]), not right.isdisjoint(shown)))
     one, five = np.mean(first, axis=0)
     return _row(
         "text", method, len(asked), len(holds),
-        recall_1=float(one), recall_5=float(five), precision=float(np.mean(precision)),
-        query_ms=1000 * float(np.median(seconds)),
+        recall_1=float(one), recall_5=float(five), query_ms=1000 * float(np.median(seconds)),
     )  # fmt: skip
 
 
-def rare_names(holds: Mapping[str, Sequence[str]], known: Sequence[str]) -> list[str]:
-    """Of the known names, those that few rooms have."""
-    least, most = (share * len(holds) for share in RARE)
+def asked_names(holds: Mapping[str, Sequence[str]], known: Sequence[str]) -> list[str]:
+    """Of the known names, those that some rooms have and enough others have not."""
     count = {name: sum(name in things for things in holds.values()) for name in known}
-    return sorted(name for name, n in count.items() if least <= n <= most)
+    return sorted(name for name, n in count.items() if LEAST_HAVING <= n <= MOST_HAVING * len(holds))
 
 
 def _row(task: str, method: str, questions: int, scenes: int, **measured: float | None) -> RepositoryRow:

@@ -15,11 +15,11 @@ from engine.driving import run_job
 from engine.metrics.repository import (
     RepositoryRow,
     Rescanned,
+    asked_names,
     duplicates_row,
     elsewhere,
     finder,
     photo_row,
-    rare_names,
     text_row,
 )
 from engine.metrics.room_scenes import BY_PHOTOS, AskedPhoto, Condenser, condense_rooms, parted, present
@@ -41,6 +41,7 @@ def run(command: BenchRepository) -> dict[str, Any]:
         CondenseError: shards cannot be read, or records not be written.
     """
     folders = {"rooms": command.rooms, "rescanned": command.rescanned}
+    folders |= {f"elsewhere-{n}": path for n, path in enumerate(command.elsewhere)}
     folders |= {f"changed-{n}": path for n, path in enumerate(command.changed)}
     for name, path in folders.items():
         if path is not None:
@@ -48,16 +49,21 @@ def run(command: BenchRepository) -> dict[str, Any]:
             condense_rooms(path, command.records / name, command.workers)
     store = open_store(command.records / "rooms")
     refs = {ref.name: ref for ref in open_shards(command.rooms)}
+    rng = np.random.default_rng(command.seed)
     rows = _photo_rows(command, store, refs)
     if command.rescanned is not None:
-        rows.append(_duplicates(command, store, refs))
+        others = [f"elsewhere-{n}" for n in range(len(command.elsewhere))]
+        rows.append(_duplicates("duplicates", command, store, refs, others))
+        if command.changed:
+            others += [f"changed-{n}" for n in range(len(command.changed))]
+            rows.append(_duplicates("duplicates beside changed rooms", command, store, refs, others))
     holds = {name: present(parted(ref.load())[0]) for name, ref in refs.items()}
     taught, classes = vocabularies()
-    asked = rare_names(holds, taught.names)
+    asked = asked_names(holds, taught.names)
     if asked:
         lifted = Repository(open_store(store.folder / BY_PHOTOS))
-        rows.append(text_row("condense", Repository(store), (taught, classes), holds, asked))
-        rows.append(text_row("ImageNet classes of the photos", lifted, (classes,), holds, asked))
+        rows.append(text_row("condense", Repository(store), (taught, classes), holds, asked, rng))
+        rows.append(text_row("ImageNet classes of the photos", lifted, (classes,), holds, asked, rng))
     return {"rows": rows, "names": asked, "rooms": len(refs), "seed": command.seed}
 
 
@@ -97,7 +103,10 @@ def first_scan(name: str) -> str:
     return " ".join(name.split()[:2])
 
 
-def _duplicates(command: BenchRepository, store: SqliteStore, refs: dict[str, RoomRef]) -> RepositoryRow:
+def _duplicates(
+    task: str, command: BenchRepository, store: SqliteStore, refs: dict[str, RoomRef], others: list[str]
+) -> RepositoryRow:
+    """All pairs among rooms, their second scans, and ``others``, none of which is one."""
     rng = np.random.default_rng(command.seed)
     first = {record.name: record for record in _records(store)}
     scans: list[Rescanned] = []
@@ -105,7 +114,7 @@ def _duplicates(command: BenchRepository, store: SqliteStore, refs: dict[str, Ro
         everything = open_store(Path(folder), make=True)
         for record in first.values():
             everything.add(record)
-        for name in ("rescanned", *(f"changed-{n}" for n in range(len(command.changed)))):
+        for name in ("rescanned", *others):
             for record in _records(open_store(command.records / name)):
                 if first_scan(record.name) not in refs:
                     raise QueryError("a scan of a room that is not there", found=record.name)
@@ -115,7 +124,7 @@ def _duplicates(command: BenchRepository, store: SqliteStore, refs: dict[str, Ro
                     scans.append(scan)
         repository = Repository(everything)
         found = run_job("Comparing scenes", repository.duplicates(command.seed))
-        return duplicates_row(repository, scans, first, found)
+        return duplicates_row(task, repository, scans, first, found)
 
 
 def _records(store: SqliteStore) -> Iterator[SceneRecord]:

@@ -134,8 +134,10 @@ class BenchRepository(Common):
     """Folder for the condensed rooms; what is there is used again."""
     rescanned: Annotated[Path | None, arg(metavar="ROOMS")] = None
     """The same rooms, or the first of them, generated with --variant rescanned."""
+    elsewhere: Annotated[tuple[Path, ...], arg(metavar="ROOMS")] = ()
+    """The same with --variant moved-elsewhere, and swapped-elsewhere: no duplicates."""
     changed: Annotated[tuple[Path, ...], arg(metavar="ROOMS")] = ()
-    """The same with --variant moved, and swapped."""
+    """The same with --variant moved, and swapped: the same walls, which is harder."""
     unknown: Annotated[Path | None, arg(metavar="ROOMS")] = None
     """Other rooms, whose photos must be turned away."""
     workers: int = 2

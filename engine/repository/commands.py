@@ -203,9 +203,11 @@ def _by_scene(found: list[Alike]) -> dict[str, Any]:
 
 def _alignment(alignment: Alignment | None) -> dict[str, Any]:
     if alignment is None:
-        return {"inliers": 0, "overlap": None, "a_to_b": None}
-    overlap = round(alignment.overlap, 4)
-    return {"inliers": alignment.count, "overlap": overlap, "a_to_b": alignment.a_to_b.tolist()}
+        return {"inliers": 0, "overlap": None, "changed": None, "a_to_b": None}
+    return {
+        "inliers": alignment.count, "overlap": round(alignment.overlap, 4), "changed": alignment.changed,
+        "a_to_b": alignment.a_to_b.tolist(),
+    }  # fmt: skip
 
 
 def _named(rows: list[SceneRow], scene: str, folder: Path) -> int:

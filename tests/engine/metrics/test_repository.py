@@ -17,12 +17,12 @@ from engine.metrics.repository import (
     Found,
     alignment_error,
     area_under_roc,
+    asked_names,
     duplicates_row,
     elsewhere,
     finder,
     photo_row,
     pose_error,
-    rare_names,
     text_row,
 )
 from engine.metrics.repository_bench import first_scan
@@ -112,11 +112,11 @@ def test_pairs_are_judged_whichever_way_round(tmp_path: Path) -> None:
     for scene in (*firsts.values(), again[1].record, record(3, 200)):
         store.add(scene)
     repository = Repository(store)
-    row = duplicates_row(repository, again, firsts, finish(repository.duplicates()))
+    row = duplicates_row("duplicates", repository, again, firsts, finish(repository.duplicates()))
     assert (row["precision"], row["recall"], row["placed"]) == (1, 1, 1)
     assert row["error_extent"] is not None
     assert row["error_extent"] < 0.01
-    none = duplicates_row(repository, again, firsts, [])
+    none = duplicates_row("duplicates", repository, again, firsts, [])
     assert (none["precision"], none["recall"], none["error_extent"]) == (None, 0, None)
 
 
@@ -136,19 +136,18 @@ def test_words_are_counted_and_the_names_chosen(tmp_path: Path, monkeypatch: pyt
     repository = Repository(store)
     ranked = {"piano": ["room 1", "room 2"], "sofa": ["room 3"]}
 
-    def by_words(prompt: str, _vocabularies: object) -> list[object]:
-        assert prompt.startswith("room with a ")
+    def by_words(prompt: str, _vocabularies: object, most: int) -> list[object]:
+        assert most == 3
         rows = {row.name: row for row in repository.rows}
         return [type("W", (), {"row": rows[n]}) for n in ranked[prompt.removeprefix("room with a ")]]
 
     monkeypatch.setattr(repository, "by_words", by_words)
     holds = {"room 1": ("lamp",), "room 2": ("piano",), "room 3": ("lamp",)}
     vocabularies: list[Vocabulary] = []
-    row = text_row("m", repository, vocabularies, holds, ["piano"])
-    assert (row["recall_1"], row["recall_5"], row["precision"]) == (0, 1, 0)
-    assert rare_names({f"r{n}": ("wall", "bed") if n < 3 else ("wall",) for n in range(100)}, ["wall", "bed", "x"]) == [
-        "bed"
-    ]
+    row = text_row("m", repository, vocabularies, holds, ["piano"], np.random.default_rng(0))
+    assert (row["questions"], row["recall_1"], row["recall_5"]) == (1, 0, 1)
+    many = {f"r{n}": ("wall", "bed", "cup") if n < 3 else ("wall",) for n in range(10)} | {"r": ("wall", "bed")}
+    assert asked_names(many, ["wall", "bed", "cup", "x"]) == ["bed", "cup"]
 
 
 def test_variants_are_scans_of_the_plain_room() -> None:

@@ -92,3 +92,22 @@ def test_duplicates_are_found_and_nothing_else(tmp_path: Path) -> None:
     (best, *rest) = Repository(store).by_scene(other)
     assert best.row.name == "room 2"
     assert "again 9" not in [r.row.name for r in rest]
+
+
+def test_what_was_moved_between_scans_is_told() -> None:
+    scene = record(3, keypoints=200)
+    again, _ = moved(scene, 5, kept=200)
+    found = align(scene, again)
+    assert found is not None
+    assert found.agreement > 0.8
+    assert not found.changed
+    rng = np.random.default_rng(0)
+    described = decode(again.codes)
+    described[:40] = unit(rng, 40)  # a fifth of the places shows other things
+    refurnished = align(scene, replace(again, codes=encode(described)))
+    assert refurnished is not None
+    assert refurnished.count > 100
+    assert refurnished.changed
+    back = align(replace(again, codes=encode(described)), scene)
+    assert back is not None
+    assert abs(back.agreement - refurnished.agreement) < 0.05
