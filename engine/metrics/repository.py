@@ -237,8 +237,9 @@ def text_row(
     asked: Sequence[str],
     rng: np.random.Generator,
 ) -> RepositoryRow:
-    """Ask for rooms with a thing, each in ``GALLERIES`` repositories in which few rooms have it: all that have none, and
-    some of the others, drawn at random.
+    """Ask for rooms with a thing, each in ``GALLERIES`` repositories in which few rooms have it: all rooms that have
+    none, and some of the others, drawn at random.
+
 
     Args:
         method: of the row.
