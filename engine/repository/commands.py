@@ -104,7 +104,7 @@ def listed(folder: Path) -> dict[str, Any]:
     """The scenes of a repository, and how large it is."""
     store = open_store(folder)
     rows = store.rows()
-    size = store.path.stat().st_size
+    size = store.size()
     scenes = [{"name": r.name, "path": r.path, "keypoints": r.keypoints, "weights": r.weights} for r in rows]
     return {"scenes": scenes, "bytes": size, "bytes_per_scene": round(size / len(rows)) if rows else None}
 

@@ -20,6 +20,8 @@ LEAST_KEYPOINTS = 4
 LARGEST_ENTRY = 0.5
 """Of a unit descriptor, that a code can stand for: products of codes are then products of descriptors, up to one factor
 for all. Of 64 channels, few entries are larger; they are cut off."""
+LARGEST_WORLD = 1e30
+"""Coordinate; a larger one has no place in 32 bits."""
 MOST_TEXT = 1 << 20
 """Bytes of a scene's names, unpacked: more is no record of ours."""
 
@@ -107,17 +109,28 @@ def unpack(packed: Packed, count: int, dim: int) -> tuple[Float32, Codes, tuple[
         steps = np.frombuffer(packed.pos, "<u2").reshape(count, 3)
         codes = np.frombuffer(packed.codes, np.int8).reshape(count, dim)
         rows = np.frombuffer(packed.cameras, "<f4").reshape(-1, 3, 4)
-        text = zlib.decompressobj().decompress(packed.places, MOST_TEXT)
-        places = tuple(
-            NamedPlace(str(p[0]), float(p[1]), (float(p[2]), float(p[3]), float(p[4]))) for p in json.loads(text)
-        )
-        if not (np.isfinite(box).all() and np.isfinite(rows).all()):
-            raise ValueError("numbers that are not finite")
-    except (ValueError, TypeError, IndexError, zlib.error, RecursionError) as e:
-        raise RepositoryError(
-            "a scene's record is damaged", found=str(e), mend="remove the scene, and add it again"
-        ) from e
+        if not ((np.abs(box) < LARGEST_WORLD).all() and np.isfinite(rows).all()):
+            raise ValueError("numbers that make no sense")
+    except ValueError as e:
+        raise _damaged(e) from e
     pos_w = (box[0] + steps / 65535 * (box[1] - box[0])).astype(np.float32)
     cameras = np.tile(np.eye(4, dtype=np.float32), (len(rows), 1, 1))
     cameras[:, :3] = rows
-    return pos_w, codes, places, cameras
+    return pos_w, codes, places_of(packed.places), cameras
+
+
+def places_of(text: bytes) -> tuple[NamedPlace, ...]:
+    """The places of ``Packed.places``.
+
+    Raises:
+        RepositoryError: they are damaged.
+    """
+    try:
+        listed = json.loads(zlib.decompressobj().decompress(text, MOST_TEXT))
+        return tuple(NamedPlace(str(p[0]), float(p[1]), (float(p[2]), float(p[3]), float(p[4]))) for p in listed)
+    except (ValueError, TypeError, IndexError, zlib.error, RecursionError) as e:
+        raise _damaged(e) from e
+
+
+def _damaged(e: Exception) -> RepositoryError:
+    return RepositoryError("a scene's record is damaged", found=str(e), mend="remove the scene, and add it again")

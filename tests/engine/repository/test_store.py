@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 
 from engine.api.errors import RepositoryError
 from engine.repository.record import NamedPlace, decode, encode, pack, unpack
-from engine.repository.store import FILE, open_store
+from engine.repository.sqlite import FILE
+from engine.repository.store import open_store
 from tests.engine.repository.made import DIM, record, unit
 
 LAMP = NamedPlace("lamp", 0.75, (0.5, -1.0, 2.0))
