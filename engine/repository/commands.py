@@ -18,8 +18,9 @@ from engine.repository.align import Alignment
 from engine.repository.cli import Duplicates, IndexAdd, IndexList, IndexRemove, Localize, Search
 from engine.repository.photo import PhotoQuery, describe_photo, read_photo
 from engine.repository.pose import Pose
+from engine.repository.scenes import SceneRow
 from engine.repository.search import CONFIDENT, Alike, Ranked, Repository, thing
-from engine.repository.store import SceneRow, open_store
+from engine.repository.store import open_store
 
 MOST_FOCAL = 1e6
 

@@ -22,8 +22,8 @@ from engine.api.jobs import Job, Progress
 from engine.repository.align import Alignment, align
 from engine.repository.pose import Pose, mutual_nearest, place
 from engine.repository.record import LARGEST_ENTRY, MOST_KEYPOINTS, NamedPlace, SceneRecord, decode, encode
+from engine.repository.scenes import Changes, SceneRow, SceneStore
 from engine.repository.shortlist import EXACT, Shortlist, listed_of
-from engine.repository.store import Changes, SceneRow, SceneStore
 
 if TYPE_CHECKING:
     from engine.api.scene import Float32

@@ -16,14 +16,14 @@ from engine.api.jobs import Job, Progress
 from engine.api.scene import Float32
 from engine.march.rays import jit
 from engine.repository.codebook import POINTS_PER_CENTRE, Codebook, Words, centres_for, train
-from engine.repository.store import SceneStore
+from engine.repository.scenes import SceneStore
 
 EXACT = 400
 """So many scenes are all compared: no index is made for fewer."""
 LEAST_LISTED = 128
 LISTED = 4.0
 """Of the square root of the number of scenes: so long is a shortlist."""
-PROBES = 4
+PROBES = 3
 BLOCK = 4096
 """Ids whose postings lie together: tallies of one block stay in the processor's nearest cache."""
 GROWTH = 8

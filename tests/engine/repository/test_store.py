@@ -19,8 +19,7 @@ from hypothesis import strategies as st
 
 from engine.api.errors import RepositoryError
 from engine.repository.record import NamedPlace, decode, encode, pack, unpack
-from engine.repository.sqlite import FILE
-from engine.repository.store import open_store
+from engine.repository.store import FILE, open_store
 from tests.engine.repository.made import DIM, record, unit
 
 LAMP = NamedPlace("lamp", 0.75, (0.5, -1.0, 2.0))
@@ -31,7 +30,7 @@ def test_what_is_added_is_there_whole(tmp_path: Path) -> None:
     made = record(1, places=(LAMP,))
     id = store.add(made)
     found = open_store(tmp_path / "new" / "repo").load(id)
-    np.testing.assert_allclose(found.pos_w, made.pos_w, atol=4 / 65535)
+    np.testing.assert_allclose(found.pos_w, made.pos_w, atol=4 / 4095 / 2 + 1e-6)
     assert (found.codes == made.codes).all()
     assert (found.cameras == made.cameras).all()
     assert found.places == (LAMP,)
