@@ -23,7 +23,7 @@ from engine.repository.align import Alignment, align
 from engine.repository.pose import Pose, mutual_nearest, place
 from engine.repository.record import LARGEST_ENTRY, MOST_KEYPOINTS, NamedPlace, SceneRecord, decode, encode
 from engine.repository.scenes import Changes, SceneRow, SceneStore
-from engine.repository.shortlist import EXACT, Shortlist, listed_of
+from engine.repository.shortlist import Shortlist, listed_of
 
 if TYPE_CHECKING:
     from engine.api.scene import Float32
@@ -141,8 +141,8 @@ class Repository:
         few, or else some that the index lists."""
         self._follow()
         ids = None
-        if len(self._rows) > EXACT and len(descriptors):
-            ids = self._shortlist.best(descriptors, listed_of(len(self._rows)))
+        if (count := listed_of(len(self._rows))) < len(self._rows) and len(descriptors):
+            ids = self._shortlist.best(descriptors, count)
         few = [row.id for row in self._rows] if ids is None else [int(id) for id in ids]
         scores = self._exact(descriptors, few)
         return [(self._rows[self._place[few[n]]], float(scores[n])) for n in np.argsort(-scores, kind="stable")]
@@ -252,6 +252,6 @@ class Repository:
             self._rows, new = [], self.store.rows()
         self._rows = [*self._rows, *new]
         self._place = {row.id: n for n, row in enumerate(self._rows)}
-        if len(self._rows) > EXACT:
+        if listed_of(len(self._rows)) < len(self._rows):
             self._shortlist.follow(np.array([row.id for row in self._rows], np.int64), now.book)
         self._seen = now
