@@ -79,5 +79,5 @@ def _thumbnail(scene: SceneState) -> bytes:
     except CaptureError:
         return b""
     out = io.BytesIO()
-    Image.fromarray(rgb).save(out, "JPEG", quality=70, optimize=True)
+    Image.fromarray(rgb).save(out, "JPEG", quality=55, optimize=True)
     return out.getvalue()

@@ -19,8 +19,9 @@ from engine.repository.align import Alignment
 from engine.repository.cli import Align, Duplicates, IndexAdd, IndexList, IndexRemove, Localize, Search
 from engine.repository.photo import PhotoQuery, describe_photo, read_photo
 from engine.repository.pose import Pose
+from engine.repository.scenes import SceneRow
 from engine.repository.search import CONFIDENT, Alike, Ranked, Repository, thing
-from engine.repository.store import SceneRow, open_store
+from engine.repository.store import open_store
 
 MOST_FOCAL = 1e6
 
@@ -107,7 +108,7 @@ def listed(folder: Path) -> dict[str, Any]:
     """The scenes of a repository, and how large it is."""
     store = open_store(folder)
     rows = store.rows()
-    size = store.path.stat().st_size
+    size = store.size()
     scenes = [{"name": r.name, "path": r.path, "keypoints": r.keypoints, "weights": r.weights} for r in rows]
     return {"scenes": scenes, "bytes": size, "bytes_per_scene": round(size / len(rows)) if rows else None}
 

@@ -20,6 +20,9 @@ LEAST_KEYPOINTS = 4
 LARGEST_ENTRY = 0.5
 """Of a unit descriptor, that a code can stand for: products of codes are then products of descriptors, up to one factor
 for all. Of 64 channels, few entries are larger; they are cut off."""
+STEPS = 4095
+LARGEST_WORLD = 1e30
+"""Coordinate; a larger one has no place in 32 bits."""
 MOST_TEXT = 1 << 20
 """Bytes of a scene's names, unpacked: more is no record of ours."""
 
@@ -64,7 +67,8 @@ class SceneRecord:
 
 
 class Packed(NamedTuple):
-    """Arrays and places of a record as bytes. ``box``: (2, 3) float64, within which positions are 16 bits an axis."""
+    """Arrays and places of a record as bytes. ``box``: (2, 3) float64, within which positions are 12 bits an axis, or
+    16 as they once were."""
 
     box: bytes
     pos: bytes
@@ -86,14 +90,14 @@ def decode(codes: Codes) -> Float32:
 
 
 def pack(record: SceneRecord) -> Packed:
-    """Positions are rounded to 1/65535 of their box along each axis."""
+    """Positions are rounded to 1/4095 of their box along each axis: finer than the voxels that they are centres of."""
     pos = record.pos_w.astype(np.float64)
     lo, hi = pos.min(axis=0), pos.max(axis=0)
-    steps = np.round((pos - lo) / np.maximum(hi - lo, 1e-12) * 65535).astype("<u2")
+    steps = np.round((pos - lo) / np.maximum(hi - lo, 1e-12) * STEPS).astype(np.uint16)
     listed = [[p.name, round(p.chance, 3), *(float(f"{x:.5g}") for x in p.pos_w)] for p in record.places]
     text = zlib.compress(json.dumps(listed, separators=(",", ":")).encode(), 9)
     cameras = record.cameras[:, :3].astype("<f4").tobytes()
-    return Packed(np.stack([lo, hi]).astype("<f8").tobytes(), steps.tobytes(), record.codes.tobytes(), text, cameras)
+    return Packed(np.stack([lo, hi]).astype("<f8").tobytes(), _pack_12(steps), record.codes.tobytes(), text, cameras)
 
 
 def unpack(packed: Packed, count: int, dim: int) -> tuple[Float32, Codes, tuple[NamedPlace, ...], NDArray[np.float32]]:
@@ -104,20 +108,50 @@ def unpack(packed: Packed, count: int, dim: int) -> tuple[Float32, Codes, tuple[
     """
     try:
         box = np.frombuffer(packed.box, "<f8").reshape(2, 3)
-        steps = np.frombuffer(packed.pos, "<u2").reshape(count, 3)
+        old = len(packed.pos) == count * 6
+        steps = np.frombuffer(packed.pos, "<u2") if old else _unpack_12(packed.pos, count * 3)
+        steps = steps.reshape(count, 3) / (65535 if old else STEPS)
         codes = np.frombuffer(packed.codes, np.int8).reshape(count, dim)
         rows = np.frombuffer(packed.cameras, "<f4").reshape(-1, 3, 4)
-        text = zlib.decompressobj().decompress(packed.places, MOST_TEXT)
-        places = tuple(
-            NamedPlace(str(p[0]), float(p[1]), (float(p[2]), float(p[3]), float(p[4]))) for p in json.loads(text)
-        )
-        if not (np.isfinite(box).all() and np.isfinite(rows).all()):
-            raise ValueError("numbers that are not finite")
-    except (ValueError, TypeError, IndexError, zlib.error, RecursionError) as e:
-        raise RepositoryError(
-            "a scene's record is damaged", found=str(e), mend="remove the scene, and add it again"
-        ) from e
-    pos_w = (box[0] + steps / 65535 * (box[1] - box[0])).astype(np.float32)
+        if not ((np.abs(box) < LARGEST_WORLD).all() and np.isfinite(rows).all()):
+            raise ValueError("numbers that make no sense")
+    except ValueError as e:
+        raise _damaged(e) from e
+    pos_w = (box[0] + steps * (box[1] - box[0])).astype(np.float32)
     cameras = np.tile(np.eye(4, dtype=np.float32), (len(rows), 1, 1))
     cameras[:, :3] = rows
-    return pos_w, codes, places, cameras
+    return pos_w, codes, places_of(packed.places), cameras
+
+
+def _pack_12(steps: NDArray[np.uint16]) -> bytes:
+    """Two numbers below 4096 in three bytes."""
+    flat = np.append(steps, np.zeros(steps.size % 2, np.uint16))
+    a, b = flat[0::2], flat[1::2]
+    return np.stack([a & 255, a >> 8 | (b & 15) << 4, b >> 4], axis=1).astype(np.uint8).tobytes()
+
+
+def _unpack_12(packed: bytes, count: int) -> NDArray[np.uint16]:
+    """Undo ``_pack_12``.
+
+    Raises:
+        ValueError: they are not so many numbers.
+    """
+    x, y, z = np.frombuffer(packed, np.uint8).reshape((count + 1) // 2, 3).astype(np.uint16).T
+    return np.stack([x | (y & 15) << 8, y >> 4 | z << 4], axis=1).reshape(-1)[:count]
+
+
+def places_of(text: bytes) -> tuple[NamedPlace, ...]:
+    """The places of ``Packed.places``.
+
+    Raises:
+        RepositoryError: they are damaged.
+    """
+    try:
+        listed = json.loads(zlib.decompressobj().decompress(text, MOST_TEXT))
+        return tuple(NamedPlace(str(p[0]), float(p[1]), (float(p[2]), float(p[3]), float(p[4]))) for p in listed)
+    except (ValueError, TypeError, IndexError, zlib.error, RecursionError) as e:
+        raise _damaged(e) from e
+
+
+def _damaged(e: Exception) -> RepositoryError:
+    return RepositoryError("a scene's record is damaged", found=str(e), mend="remove the scene, and add it again")

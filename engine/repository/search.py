@@ -1,36 +1,42 @@
 """Queries of a repository: late interaction over keypoints ranks scenes, geometry decides.
 
 The score of a scene is the mean over a photo's keypoints of the best cosine to any of the scene's (ColBERT, Khattab and
-Zaharia, SIGIR 2020), exact, by products of 8-bit codes. The best few are then asked for the photo's camera: what counts
-is how many keypoints agree on one.
+Zaharia, SIGIR 2020), by products of 8-bit codes; of many scenes, for those alone that the index lists. The best few are
+then asked for the photo's camera: what counts is how many keypoints agree on one.
 """
 
 from __future__ import annotations
 
 import re
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.api.errors import RepositoryError
 from engine.api.jobs import Job, Progress
 from engine.repository.align import Alignment, align
 from engine.repository.pose import Pose, mutual_nearest, place
-from engine.repository.record import LARGEST_ENTRY, NamedPlace, SceneRecord, decode, encode
-from engine.repository.store import SceneRow, SceneStore, as_rows
+from engine.repository.record import LARGEST_ENTRY, MOST_KEYPOINTS, NamedPlace, SceneRecord, decode, encode
+from engine.repository.scenes import Changes, SceneRow, SceneStore
+from engine.repository.shortlist import Shortlist, listed_of
 
 if TYPE_CHECKING:
     from engine.api.scene import Float32
     from engine.queries.prompt import Vocabulary
+    from engine.queries.quantise import Codes
     from engine.repository.photo import PhotoQuery
 
-CHUNK = 8
-"""Scenes of one product: its result stays in the processor's cache."""
+READ = 64
+"""Scenes that are read at once."""
+KEPT = 8192
+"""Scenes whose descriptors stay in memory: a quarter of a gigabyte."""
+WORDED = 100
+"""Scenes at most that words find."""
 VERIFIED = 10
 """Best scenes that are asked for a camera."""
 COMPARED = 5
@@ -94,7 +100,7 @@ class Worded:
 
 
 class Repository:
-    """A store with its descriptors in memory.
+    """The queries of a store. What they need often is kept in memory: rows, postings, and descriptors up to a bound.
 
     Args:
         store: of the scenes.
@@ -102,9 +108,11 @@ class Repository:
 
     def __init__(self, store: SceneStore) -> None:
         self.store = store
-        self._seen: int | None = None
+        self._seen: Changes | None = None
         self._rows: list[SceneRow] = []
-        self._codes: Tensor = torch.empty((0, 1, 1), dtype=torch.int8)
+        self._place: dict[int, int] = {}
+        self._shortlist = Shortlist(store)
+        self._kept: OrderedDict[int, Tensor] = OrderedDict()
 
     @property
     def rows(self) -> list[SceneRow]:
@@ -124,62 +132,68 @@ class Repository:
             )  # fmt: skip
 
     def scores(self, descriptors: Float32) -> Float32:
-        """(S,) mean best cosine of (N, D) unit descriptors to the keypoints of each scene."""
+        """(S,) mean best cosine of (N, D) unit descriptors to the keypoints of each scene, without the index."""
         self._follow()
-        if not len(self._codes) or not len(descriptors):
-            return np.zeros(len(self._codes), np.float32)
-        query = torch.from_numpy(encode(descriptors))
-        scenes, count, dim = self._codes.shape
-        out = np.empty(scenes, np.float32)
-        for start in range(0, scenes, CHUNK):
-            some = self._codes[start : start + CHUNK]
-            products = torch._int_mm(query, some.reshape(-1, dim).T)
-            best = products.view(len(query), len(some), count).amax(dim=2).clamp(min=0)
-            out[start : start + len(some)] = best.float().mean(dim=0).numpy() / _UNIT
-        return out
+        return self._exact(descriptors, [row.id for row in self._rows])
+
+    def best(self, descriptors: Float32) -> list[tuple[SceneRow, float]]:
+        """The scenes most like (N, D) unit descriptors, with their scores, the best first: all of them where they are
+        few, or else some that the index lists."""
+        self._follow()
+        ids = None
+        if (count := listed_of(len(self._rows))) < len(self._rows) and len(descriptors):
+            ids = self._shortlist.best(descriptors, count)
+        few = [row.id for row in self._rows] if ids is None else [int(id) for id in ids]
+        scores = self._exact(descriptors, few)
+        return [(self._rows[self._place[few[n]]], float(scores[n])) for n in np.argsort(-scores, kind="stable")]
 
     def by_photo(self, photo: PhotoQuery, seed: int = 0) -> list[Ranked]:
         """The scenes that a photo may show: those with a camera to be believed first, then by score."""
-        scores = self.scores(photo.descriptors)
-        order = np.argsort(-scores, kind="stable")[:VERIFIED]
         found: list[Ranked] = []
         sure = False
-        for n in order:
-            record, pose = self.store.load(self._rows[n].id), None
+        for row, score in self.best(photo.descriptors)[:VERIFIED]:
+            record, pose = self.store.load(row.id), None
             if not sure:
                 matched = mutual_nearest(photo.descriptors, decode(record.codes))
                 pose = place(photo.pos_px, record.pos_w, matched, photo.size, photo.focal, seed)
                 sure = pose is not None and pose.confidence >= SURE
-            found.append(Ranked(self._rows[n], record, float(scores[n]), pose))
+            found.append(Ranked(row, record, score, pose))
         return sorted(found, key=lambda r: (-r.confidence if r.confidence >= CONFIDENT else 0.0, -r.score))
 
     def by_scene(self, scene: SceneRecord, seed: int = 0) -> list[Alike]:
         """The scenes most like one, without itself, and how it lies in them."""
-        scores = self.scores(decode(scene.codes))
-        order = [n for n in np.argsort(-scores, kind="stable") if self._rows[n].fingerprint != scene.fingerprint]
-        found = [
-            Alike(self._rows[n], float(scores[n]), align(scene, self.store.load(self._rows[n].id), seed))
-            for n in order[:COMPARED]
-        ]
+        near = self._near(scene)
+        found = [Alike(row, score, align(scene, self.store.load(row.id), seed)) for row, score in near]
         return sorted(found, key=lambda a: (-a.confidence if a.confidence >= CONFIDENT else 0.0, -a.score))
+
+    def _near(self, scene: SceneRecord) -> list[tuple[SceneRow, float]]:
+        found = self.best(decode(scene.codes))
+        return [(row, score) for row, score in found if row.fingerprint != scene.fingerprint][:COMPARED]
 
     def duplicates(self, seed: int = 0) -> Job[list[Duplicate]]:
         """All pairs of scenes of one place, the surest first: each scene is aligned with the few that are most like it
         alone."""
-        found: dict[tuple[int, int], Duplicate] = {}
+        found: list[Duplicate] = []
+        tried: set[tuple[int, int]] = set()
         rows = list(self.rows)
         for done, row in enumerate(rows):
             yield Progress(done, len(rows), "scenes", row.name)
-            for alike in self.by_scene(self.store.load(row.id), seed):
-                pair = (min(row.id, alike.row.id), max(row.id, alike.row.id))
-                if alike.confidence >= CONFIDENT and pair not in found:
-                    found[pair] = Duplicate(row, alike)
+            scene = self.store.load(row.id)
+            for other, score in self._near(scene):
+                pair = (min(row.id, other.id), max(row.id, other.id))
+                if pair in tried:
+                    continue
+                tried.add(pair)
+                yield Progress(done, len(rows), "scenes", row.name)
+                alike = Alike(other, score, align(scene, self.store.load(other.id), seed))
+                if alike.confidence >= CONFIDENT:
+                    found.append(Duplicate(row, alike))
         yield Progress(len(rows), len(rows), "scenes")
-        return sorted(found.values(), key=lambda d: -d.b.confidence)
+        return sorted(found, key=lambda d: -d.b.confidence)
 
-    def by_words(self, prompt: str, vocabularies: Sequence[Vocabulary]) -> list[Worded]:
-        """All scenes by how likely they hold what a prompt means ("room with a piano": the piano); those that surely do
-        not are left out."""
+    def by_words(self, prompt: str, vocabularies: Sequence[Vocabulary], most: int = WORDED) -> list[Worded]:
+        """Scenes by how likely they hold what a prompt means ("room with a piano": the piano), ``most`` at most; those
+        that surely do not are left out."""
         prompt = thing(prompt)
         weight: dict[str, float] = {}
         for vocabulary in vocabularies:
@@ -187,27 +201,57 @@ class Repository:
             for n in np.flatnonzero(meaning.weights):
                 name = vocabulary.names[n]
                 weight[name] = max(weight.get(name, 0.0), float(meaning.weights[n]))
+        self._follow()
+        best: dict[int, float] = {}
+        for id, name, chance in self.store.named(weight):
+            if id in self._place:
+                best[id] = max(best.get(id, 0.0), chance * weight[name])
         found: list[Worded] = []
-        for row in self.rows:
-            fits = [p._replace(chance=p.chance * weight[p.name]) for p in self._places(row) if p.name in weight]
-            fits.sort(key=lambda p: -p.chance)
-            if fits:
-                found.append(Worded(row, fits[0].chance, tuple(fits)))
-        return sorted(found, key=lambda w: -w.score)
+        for id in sorted(best, key=lambda id: (-best[id], id))[:most]:
+            places = [p for p in self.store.load(id).places if p.name in weight]
+            fits = sorted((p._replace(chance=p.chance * weight[p.name]) for p in places), key=lambda p: -p.chance)
+            found.append(Worded(self._rows[self._place[id]], best[id], tuple(fits)))
+        return found
 
-    def _places(self, row: SceneRow) -> tuple[NamedPlace, ...]:
-        return self.store.load(row.id).places
+    def _exact(self, descriptors: Float32, ids: list[int]) -> Float32:
+        """(S,) scores of some scenes by products of their codes; zero for those that are gone."""
+        out = np.zeros(len(ids), np.float32)
+        if not len(descriptors):
+            return out
+        query = torch.from_numpy(encode(descriptors))
+        for start in range(0, len(ids), READ):
+            some = ids[start : start + READ]
+            there = {id: self._kept[id] for id in some if id in self._kept}
+            for id, codes in self.store.codes([id for id in some if id not in there]):
+                if codes.shape[1] != descriptors.shape[1]:
+                    raise RepositoryError("holds scenes of several encoders", mend="make the repository anew")
+                there[id] = self._keep(id, codes)
+            for n, id in enumerate(some, start=start):
+                if id in there:
+                    best = torch._int_mm(query, there[id].T).amax(dim=1).clamp(min=0)
+                    out[n] = best.float().mean() / _UNIT
+                    self._kept.move_to_end(id)
+            while len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+        return out
+
+    def _keep(self, id: int, codes: Codes) -> Tensor:
+        """Filled up with zeros, which are like nothing: products of one shape need preparing once."""
+        full = np.zeros((MOST_KEYPOINTS, codes.shape[1]), np.int8)
+        full[: len(codes)] = codes
+        self._kept[id] = kept = torch.from_numpy(full)
+        return kept
 
     def _follow(self) -> None:
         """Read again what changed."""
         now = self.store.changes()
         if now == self._seen:
             return
-        rows = {row.id: row for row in self.store.rows()}
-        read = list(self.store.codes(list(rows)))
-        widths: set[int] = {codes.shape[1] for _, codes in read}
-        if len(widths) > 1:
-            raise RepositoryError("holds scenes of several encoders", mend="make the repository anew")
-        self._rows = [rows[id] for id, _ in read]
-        stacked: NDArray[np.int8] = as_rows([codes for _, codes in read]) if read else np.empty((0, 1, 1), np.int8)
-        self._codes, self._seen = torch.from_numpy(stacked), now
+        new = self.store.rows(after=self._rows[-1].id if self._rows else 0)
+        if len(self._rows) + len(new) != now.count:  # some were removed
+            self._rows, new = [], self.store.rows()
+        self._rows = [*self._rows, *new]
+        self._place = {row.id: n for n, row in enumerate(self._rows)}
+        if listed_of(len(self._rows)) < len(self._rows):
+            self._shortlist.follow(np.array([row.id for row in self._rows], np.int64), now.book)
+        self._seen = now

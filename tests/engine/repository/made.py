@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from engine.repository.record import NamedPlace, SceneRecord, encode
+from engine.repository.scenes import SceneStore
 
 DIM = 64
 
@@ -30,3 +31,15 @@ def record(
         thumbnail=b"jpeg",
         cameras=np.tile(np.eye(4, dtype=np.float32), (3, 1, 1)),
     )
+
+
+def consistent(store: SceneStore) -> bool:
+    """Whether each scene has the words of its descriptors and its names, and nothing else has any."""
+    book = store.codebook()
+    assert book is not None
+    ids = [row.id for row in store.rows()]
+    words = {id: w.tolist() for id, w in store.postings(0, 1 << 40)}
+    names = {p.name for id in ids for p in store.load(id).places}
+    expected = sorted((id, p.name) for id in ids for p in store.load(id).places)
+    assert sorted((n.id, n.name) for n in store.named(names)) == expected
+    return words == {id: book.words(codes).tolist() for id, codes in store.codes(ids)}

@@ -1,14 +1,11 @@
-"""The SQLite store: whole records, other weights, damaged and newer files, read-only folders, kills and two writers."""
+"""The SQLite store: whole records, other weights, older, newer and damaged files, folders that cannot be written."""
 
 from __future__ import annotations
 
 import os
-import random
-import signal
 import sqlite3
-import subprocess
-import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,8 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.api.errors import RepositoryError
-from engine.repository.record import NamedPlace, decode, encode, pack, unpack
-from engine.repository.store import FILE, open_store
+from engine.repository.record import NamedPlace, SceneRecord, decode, encode, pack, unpack
+from engine.repository.search import Repository
+from engine.repository.store import _SCENES, FILE, open_store
 from tests.engine.repository.made import DIM, record, unit
 
 LAMP = NamedPlace("lamp", 0.75, (0.5, -1.0, 2.0))
@@ -30,7 +28,7 @@ def test_what_is_added_is_there_whole(tmp_path: Path) -> None:
     made = record(1, places=(LAMP,))
     id = store.add(made)
     found = open_store(tmp_path / "new" / "repo").load(id)
-    np.testing.assert_allclose(found.pos_w, made.pos_w, atol=4 / 65535)
+    np.testing.assert_allclose(found.pos_w, made.pos_w, atol=4 / 4095 / 2 + 1e-6)
     assert (found.codes == made.codes).all()
     assert (found.cameras == made.cameras).all()
     assert found.places == (LAMP,)
@@ -94,6 +92,65 @@ def test_a_newer_version_is_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / FILE).read_bytes() == before
 
 
+def made_by_format_1(folder: Path, scenes: list[SceneRecord]) -> None:
+    """A repository as the first version wrote it: no names, no index, positions of 16 bits."""
+    with sqlite3.connect(folder / FILE) as db:
+        db.executescript(_SCENES)
+        db.execute("PRAGMA user_version = 1")
+        for id, scene in enumerate(scenes, start=1):
+            head = (id, scene.fingerprint, scene.name, scene.path, scene.weights, 0.0, scene.extent_w)
+            db.execute("INSERT INTO scenes VALUES (?,?,?,?,?,?,?,?,?,?)", (*head, *scene.codes.shape, scene.thumbnail))
+            packed = pack(scene)
+            lo, hi = np.frombuffer(packed.box, "<f8").reshape(2, 3)
+            pos = np.round((scene.pos_w.astype(np.float64) - lo) / (hi - lo) * 65535).astype("<u2").tobytes()
+            db.execute("INSERT INTO condensed VALUES (?,?,?,?,?,?)", (id, *packed._replace(pos=pos)))
+
+
+@pytest.mark.parametrize("writable", [True, False])
+def test_the_first_format_is_read_and_brought_up_where_it_can_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writable: bool
+) -> None:
+    scenes = [record(1, places=(LAMP,)), record(2), record(3, places=(LAMP._replace(chance=0.25),))]
+    made_by_format_1(tmp_path, scenes)
+    monkeypatch.setattr(os, "access", lambda *_: writable)  # root may write anywhere
+    before = (tmp_path / FILE).read_bytes()
+    store = open_store(tmp_path)
+    assert [r.name for r in store.rows()] == ["room 1", "room 2", "room 3"]
+    np.testing.assert_allclose(store.load(1).pos_w, scenes[0].pos_w, atol=4 / 65535)
+    assert store.named({"lamp", "sofa"}) == [(1, "lamp", 0.75), (3, "lamp", 0.25)]
+    assert store.codebook() is None
+    assert store.postings(0, 9) == []
+    query = decode(scenes[1].codes)
+    assert Repository(store).best(query)[0][0].name == "room 2"
+    if writable:
+        store.remove(1)
+        store.add(record(4, places=(LAMP,)))
+        assert open_store(tmp_path).named({"lamp"}) == [(3, "lamp", 0.25), (4, "lamp", 0.75)]
+    else:
+        assert (tmp_path / FILE).read_bytes() == before
+        with pytest.raises(RepositoryError, match="nothing can be written"):
+            store.add(record(4))
+
+
+def test_a_full_disk_leaves_the_first_format_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made_by_format_1(tmp_path, [record(1, places=(LAMP,))])
+    before = (tmp_path / FILE).read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr(sqlite3, "connect", full(sqlite3.connect))
+        with pytest.raises(RepositoryError, match="free some space"):
+            open_store(tmp_path)
+    assert (tmp_path / FILE).read_bytes() == before
+    assert open_store(tmp_path).named({"lamp"}) == [(1, "lamp", 0.75)]
+
+
+def test_many_are_added_or_none(tmp_path: Path) -> None:
+    store = open_store(tmp_path, make=True)
+    with pytest.raises(RepositoryError, match="other weights"):
+        store.add_all([record(0), record(1), record(2, weights="others")])
+    assert store.rows() == []
+    assert store.add_all(record(n) for n in range(3)) == [1, 2, 3]
+
+
 @pytest.mark.parametrize("content", [b"", b"hello", b"SQLite format 3\x00" + b"\xff" * 4000, os.urandom(9000)])
 def test_a_file_of_something_else_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / FILE).write_bytes(content)
@@ -146,73 +203,22 @@ def test_a_folder_that_may_not_be_written_is_read(tmp_path: Path, monkeypatch: p
         store.add(record(1))
 
 
-def test_a_full_disk_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = open_store(tmp_path, make=True)
-    store.add(record(0))
-    connect = sqlite3.connect
+def full(connect: Callable[..., sqlite3.Connection]) -> Callable[..., sqlite3.Connection]:
+    """Connections to files that cannot grow any more."""
 
-    def full(*args: object, **options: object) -> sqlite3.Connection:
-        db = connect(*args, **options)  # type: ignore[arg-type]
+    def connected(*args: object, **options: object) -> sqlite3.Connection:
+        db = connect(*args, **options)
         (pages,) = db.execute("PRAGMA page_count").fetchone()
         db.execute(f"PRAGMA max_page_count = {pages}")
         return db
 
-    monkeypatch.setattr(sqlite3, "connect", full)
+    return connected
+
+
+def test_a_full_disk_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = open_store(tmp_path, make=True)
+    store.add(record(0))
+    monkeypatch.setattr(sqlite3, "connect", full(sqlite3.connect))
     with pytest.raises(RepositoryError, match="free some space"):
         store.add(record(1, keypoints=512))
     assert [r.name for r in store.rows()] == ["room 0"]
-
-
-WRITER = """
-import sys
-from pathlib import Path
-from engine.repository.store import open_store
-from tests.engine.repository.made import record
-store = open_store(Path(sys.argv[1]), make=True)
-print("ready", flush=True)
-for seed in range(int(sys.argv[2]), int(sys.argv[3])):
-    store.add(record(seed, keypoints=256))
-    print(seed, flush=True)
-"""
-
-
-def writer(folder: Path, first: int, last: int) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", WRITER, str(folder), str(first), str(last)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[3])
-
-
-def whole(folder: Path) -> set[str]:
-    """Names of all scenes, each of which was read whole and compared."""
-    store = open_store(folder)
-    for row in store.rows():
-        made = record(int(row.name.split()[1]), keypoints=256)
-        assert (store.load(row.id).codes == made.codes).all()
-    return {r.name for r in store.rows()}
-
-
-def test_two_writers_take_turns(tmp_path: Path) -> None:
-    runs = [writer(tmp_path, 0, 15), writer(tmp_path, 100, 115)]
-    for run in runs:
-        run.communicate(timeout=120)
-        assert run.returncode == 0
-    assert whole(tmp_path) == {f"room {n}" for n in (*range(15), *range(100, 115))}
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(os.name == "nt", reason="no SIGKILL")
-@pytest.mark.timeout(600)
-def test_killed_at_any_moment_what_was_said_to_be_added_is_there(tmp_path: Path) -> None:
-    rng, said, tried = random.Random(0), set[str](), set[str]()
-    for kill in range(50):
-        first = kill * 1000
-        with writer(tmp_path, first, first + 1000) as run:
-            assert run.stdout is not None
-            run.stdout.readline()
-            time.sleep(rng.uniform(0, 0.2))
-            run.send_signal(signal.SIGKILL)
-            lines = run.stdout.read().splitlines()
-        said |= {f"room {line}" for line in lines if line.isdigit()}
-        tried |= {f"room {n}" for n in range(first, first + len(lines) + 1)}
-        there = whole(tmp_path) if kill % 10 == 9 else {r.name for r in open_store(tmp_path).rows()}
-        assert said <= there <= tried
-    assert len(said) > 50
