@@ -325,7 +325,7 @@ class RepositoryDesk:
 
 def thing(text: str) -> str:
     """What "room with a piano" asks for."""
-    return re.sub(r"^.*\bwith\b", "", text).strip()
+    return re.sub(r"^\s*(a|an|the)\b", "", re.sub(r"^.*\bwith\b", "", text)).strip()
 
 
 def eye_on(pos_w: Pos, views: Sequence[ViewInfo]) -> Pos | None:

@@ -139,7 +139,8 @@ def summary(state: RepositoryState) -> str:
         return ""
     if found is None:
         return "" if state.refusal else "Looking…"
-    count, took = len(state.believed()), f"{found.milliseconds:.0f} ms"
+    ms = found.milliseconds
+    count, took = len(state.believed()), f"{ms:.0f} ms" if ms < 1000 else f"{ms / 1000:.1f} s"
     if found.rejected or not count:
         return f"Nothing found · {took}"
     return f"{count} scene{'s' if count != 1 else ''} · {took}"
@@ -169,7 +170,7 @@ def reason(asked: Asking, found: FoundScene) -> str:
         return names or "named so"
     if asked == "photo":
         if found.camera is None:
-            return "looks somewhat like it; no camera was asked for"
+            return "not asked for a camera: the first is sure enough, or too few keypoints match"
         return f"{found.inliers} of {found.matches} matched keypoints agree on one camera"
     shared = "" if found.overlap is None else f", {found.overlap:.0%} of it overlaps"
     return f"{found.inliers} of {found.matches} matched keypoints align{shared}"

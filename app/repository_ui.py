@@ -149,6 +149,12 @@ class RepositoryUi:
         self.show()
         self.desk.open(path, make=make)
 
+    def keep(self, path: str) -> None:
+        """Have the repository of a session open, unless it is already or is gone."""
+        if Path(path).is_dir() and self.desk.state.path != path:
+            self._remembered = path
+            self._wake()
+
     def _wake(self, *_: object) -> None:
         """Open the repository of the last run, once there is something to see of it and the engine is there."""
         path = self._remembered

@@ -98,7 +98,7 @@ QToolBar {{ background: {t.panel}; border: none; border-bottom: 1px solid {t.lin
 QToolBar::separator {{ background: {t.line}; width: 1px; margin: 5px 6px; }}
 QToolButton {{ background: transparent; border: 1px solid transparent; border-radius: {RADIUS - 1}px; padding: 4px;
     color: {t.text}; }}
-QFrame#chip QToolButton::menu-indicator {{ image: none; width: 0; }}
+QToolButton#menu::menu-indicator, QFrame#chip QToolButton::menu-indicator {{ image: none; width: 0; }}
 QToolButton:hover {{ background: {t.raised}; }}
 QToolButton:checked {{ background: {t.raised}; border-color: {t.accent}; color: {t.accent}; }}
 QToolButton:disabled {{ color: {t.muted}; }}

@@ -96,6 +96,7 @@ class Window(QMainWindow):
             self.canvas.look_from,
             lambda: self.saveState(LAYOUT_VERSION).toBase64().toStdString(),
             self._arrange,
+            lambda path: self.repository.keep(path),
         )
         self.flight = Flight(self.controller, self.canvas, self)
         self.bookmarks = Bookmarks(

@@ -27,7 +27,7 @@ THUMB = (76, 57)
 ASKED = (92, 69)
 OTHERS = 4
 """Scenes that are not believed, shown for comparison."""
-OTHER = {"photo": "Next in order, but not believed", "alike": "Other places, most like it"}
+OTHER: dict[Asking, str] = {"photo": "Further down", "alike": "Other places, most like it"}
 OPENS = {
     "photo": "Click: open it and stand where the photo was taken",
     "words": "Click: open it and go to the place",
@@ -135,7 +135,7 @@ class AnswerPage(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(GAP)
-        column.addWidget(self.back, 0, Qt.AlignmentFlag.AlignLeft)
+        column.addLayout(indented(self.back))
         column.addLayout(head)
         column.addWidget(self.area, 1)
 
@@ -174,6 +174,7 @@ class AnswerPage(QWidget):
         while self._list.count() > 1:
             item = self._list.takeAt(0)
             if item is not None and (widget := item.widget()) is not None:
+                widget.hide()  # it is deleted later, and must not show until then
                 widget.deleteLater()
         heading, _, text = ((s.refusal and _refused(s.refusal)) or rejection(s)).partition("\n")
         if heading:
@@ -185,9 +186,7 @@ class AnswerPage(QWidget):
             self._add_card(s, s.asked.kind, found, sure=True)
         others = _others(s.asked.kind, s.found)
         if others:
-            label = QLabel(
-                "The next in order, not believed" if s.asked.kind == "photo" else "Other places most like it"
-            )
+            label = QLabel(OTHER[s.asked.kind])
             label.setObjectName("heading")
             self._add(label)
         for found in others:
@@ -227,6 +226,15 @@ def back_button() -> QPushButton:
     button.setToolTip("Back to all scenes  (Esc)")
     button.setCursor(Qt.CursorShape.PointingHandCursor)
     return button
+
+
+def indented(button: QPushButton) -> QHBoxLayout:
+    """A link above a page, in line with what is below."""
+    row = QHBoxLayout()
+    row.setContentsMargins(PAD - 4, 0, PAD, 0)
+    row.addWidget(button)
+    row.addStretch(1)
+    return row
 
 
 def _others(kind: Asking, found: ScenesFound) -> tuple[FoundScene, ...]:

@@ -13,7 +13,8 @@ from app.theme import DARK, GAP, Theme
 from engine.api.repository import PhotoEvidence
 from engine.api.scene import UInt8
 
-MOST_LINES = 90
+MOST_LINES, MOST_DOTS = 40, 120
+"""Of either kind; more hide the pictures."""
 MOST_HEIGHT = 190
 
 
@@ -74,19 +75,25 @@ class EvidencePicture(QWidget):
             paint_rounded(painter, rect, image, QColor(t.field))
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         seen: NDArray[np.bool_] = np.asarray(np.isfinite(found.view_px).all(axis=1), np.bool_)
-        for rows, code, alpha in ((~found.inliers, t.text, 40), (found.inliers, t.accent, 190)):
+        for rows, code, alpha in ((~found.inliers, t.text, 40), (found.inliers, t.accent, 170)):
             colour = QColor(code)
             colour.setAlpha(alpha)
             painter.setPen(QPen(colour, 1.1))
-            for n in np.flatnonzero(rows & seen)[:MOST_LINES]:
+            for n in _some(rows & seen, MOST_LINES):
                 painter.drawLine(_within(left, photo, found.photo_px[n]), _within(right, beside, found.view_px[n]))
         painter.setPen(QPen(QColor(0, 0, 0, 150), 0.8))
         painter.setBrush(QColor(t.accent))
-        for n in np.flatnonzero(found.inliers)[:MOST_LINES]:
-            painter.drawEllipse(_within(left, photo, found.photo_px[n]), 2.4, 2.4)
+        for n in _some(found.inliers, MOST_DOTS):
+            painter.drawEllipse(_within(left, photo, found.photo_px[n]), 2.0, 2.0)
             if seen[n]:
-                painter.drawEllipse(_within(right, beside, found.view_px[n]), 2.4, 2.4)
+                painter.drawEllipse(_within(right, beside, found.view_px[n]), 2.0, 2.0)
         painter.end()
+
+
+def _some(rows: NDArray[np.bool_], most: int) -> NDArray[np.int64]:
+    """Indices of those that are true, every so many when there are more than ``most``."""
+    found = np.flatnonzero(rows).astype(np.int64)
+    return found[:: max(1, -(-len(found) // most))]
 
 
 def _within(rect: QRectF, image: QImage, pos_px: np.ndarray) -> QPointF:

@@ -55,7 +55,7 @@ class PairPage(QWidget):
         self.modes.show_choice("swipe")
         self.modes.chosen.connect(self._restyle)
         self.colours = QCheckBox("Two colours")
-        self.colours.setToolTip("Each scene in a colour of its own, so that a shift between them is seen")
+        self.colours.setToolTip("Each in a colour of its own: blended, what agrees is grey, and a shift is seen")
         self.colours.toggled.connect(self._restyle)
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setRange(0, 1000)

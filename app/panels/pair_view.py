@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QWidget
 from app.canvas.home import FOV_Y
 from app.canvas.look import LOOKS
 from app.canvas.visuals.grid import basis
-from app.panels.point_paint import paint_points, spacing, tinted
+from app.panels.point_paint import paint_points, tinted
 from app.theme import DARK, GAP, Theme
 from engine.api.camera import Camera, look_at
 from engine.api.repository import AlignedPoints, PairAligned
@@ -79,7 +79,7 @@ class PairView(QWidget):
         both = np.concatenate([self._pair.a.pos_w, self._pair.b.pos_w]).astype(np.float64)
         lo, hi = np.quantile(both, [0.01, 0.99], axis=0)
         radius = max(float(np.linalg.norm(hi - lo)) / 2, 1e-9)
-        distance = 1.15 * radius / np.tan(np.deg2rad(FOV_Y) / 2) * self._near
+        distance = 0.85 * radius / np.tan(np.deg2rad(FOV_Y) / 2) * self._near
         x, y, z = basis(self._pair.up_w)
         level = np.cos(self._yaw) * x + np.sin(self._yaw) * y
         eye = (lo + hi) / 2 + distance * (np.cos(self._pitch) * level + np.sin(self._pitch) * z)
@@ -100,7 +100,7 @@ class PairView(QWidget):
         rgb = points.rgb
         if rgb is None or self.two_colours:
             rgb = tinted(rgb, (tint.red(), tint.green(), tint.blue()), len(points.pos_w))
-        pixels = paint_points(points, rgb, camera, spacing_w=spacing(points), most=most)
+        pixels = paint_points(points, rgb, camera, most=most)
         size = (pixels.shape[1], pixels.shape[0])
         image = QImage(pixels.data, *size, 4 * size[0], QImage.Format.Format_RGBA8888).copy()
         image.setDevicePixelRatio(self.devicePixelRatioF())
@@ -113,10 +113,7 @@ class PairView(QWidget):
         painter = QPainter(self)
         painter.fillRect(self.rect(), QColor.fromRgbF(*LOOKS[self._theme.name].backdrop_low))
         if self._images and self.blend:
-            for image, share in zip(self._images, (1 - self.split, self.split), strict=True):
-                painter.setOpacity(min(1.0, 2 * share))
-                painter.drawImage(0, 0, image)
-            painter.setOpacity(1.0)
+            painter.drawImage(0, 0, blended(self._images[0], self._images[1], self.split))
         elif self._images:
             self._paint_swiped(painter)
         if self._images:
@@ -181,3 +178,24 @@ class PairView(QWidget):
         self._near = float(np.clip(self._near * 0.88 ** (event.angleDelta().y() / 120), 0.1, 4.0))
         self._render(HURRY)
         self._sharp.start()
+
+
+def blended(a: QImage, b: QImage, share: float) -> QImage:
+    """``share`` of b and the rest of a: where only one has something, that much of it."""
+    out = _faded(a, 1 - share)
+    painter = QPainter(out)
+    painter.setCompositionMode(QPainter.CompositionMode.CompositionMode_Plus)
+    painter.drawImage(0, 0, _faded(b, share))  # with an opacity, Plus would cut off sums over one
+    painter.end()
+    return out
+
+
+def _faded(image: QImage, share: float) -> QImage:
+    out = QImage(image.size(), QImage.Format.Format_ARGB32_Premultiplied)
+    out.setDevicePixelRatio(image.devicePixelRatio())
+    out.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(out)
+    painter.setOpacity(share)
+    painter.drawImage(0, 0, image)
+    painter.end()
+    return out

@@ -6,7 +6,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QColor, QMouseEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
-from app.panels.answer import back_button
+from app.panels.answer import back_button, indented
 from app.panels.jobs import describe
 from app.panels.pictures import image_of, rounded_pixmap
 from app.repository_state import RepositoryState
@@ -140,7 +140,7 @@ class PairsPage(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(GAP)
-        column.addWidget(self.back, 0, Qt.AlignmentFlag.AlignLeft)
+        column.addLayout(indented(self.back))
         column.addLayout(head)
         column.addWidget(scroll, 1)
 
@@ -170,6 +170,7 @@ class PairsPage(QWidget):
         while self._list.count() > 1:
             item = self._list.takeAt(0)
             if item is not None and (widget := item.widget()) is not None:
+                widget.hide()  # it is deleted later, and must not show until then
                 widget.deleteLater()
         self.cards = [PairCard(pair) for pair in pairs]
         for card in self.cards:

@@ -9,48 +9,59 @@ from engine.api.camera import Camera
 from engine.api.repository import AlignedPoints
 
 UInt8 = NDArray[np.uint8]
-LEAST_PX, MOST_PX = 2, 7
+LEAST_PX, MOST_PX = 2, 14
+OVERLAP = 1.25
 NEAR = 1e-3
-"""Least depth, of the distance to what is looked at."""
+"""Least depth, of the largest."""
+GRAZING = 0.05
+"""Least cosine of normal and ray, for what is seen from behind."""
+SIZES = 8
+"""Squares have so many sizes, by depth."""
 
 
 def paint_points(
-    points: AlignedPoints, rgb: UInt8, camera: Camera, *, spacing_w: float, facing: bool = True, most: int | None = None
+    points: AlignedPoints, rgb: UInt8, camera: Camera, *, facing: bool = True, most: int | None = None
 ) -> UInt8:
-    """(h, w, 4) uint8, straight alpha, of points as squares, the nearest in front.
+    """(h, w, 4) uint8, straight alpha, of points as squares as large as their spacing, the nearest in front.
 
     Args:
         points: what to paint.
         rgb: (N, 3) colours.
         camera: from where, with the size of the picture.
-        spacing_w: of neighbouring points: a square covers it at the median depth.
-        facing: leave out what no photo saw from this side, so that a room is open.
+        facing: leave out surfaces seen from behind, so that a room is open.
         most: of the points at most, for a picture in a hurry.
     """
     out = np.zeros((camera.height, camera.width, 4), np.uint8)
-    rows = np.arange(len(points.pos_w))
+    rows, spacing_w = np.arange(len(points.pos_w)), points.spacing_w
     if most is not None and len(rows) > most:
-        rows = rows[:: -(-len(rows) // most)]
-        spacing_w *= np.sqrt(len(points.pos_w) / len(rows))
+        step = -(-len(rows) // most)
+        rows, spacing_w = rows[::step], spacing_w * float(np.sqrt(step))
     pos_w = points.pos_w[rows].astype(np.float64)
     px, depth = camera.project(pos_w)
-    good = depth > NEAR * max(float(np.median(np.abs(depth))) if len(depth) else 1.0, 1e-9)
+    good = depth > NEAR * np.abs(depth).max(initial=0.0)
     if facing:
-        good &= np.einsum("ni,ni->n", points.facing_w[rows], camera.centre_w - pos_w) >= 0
+        ray = camera.centre_w - pos_w
+        cosine = np.einsum("ni,ni->n", points.facing_w[rows], ray) / np.linalg.norm(ray, axis=1)
+        good &= cosine >= GRAZING
     px, depth, rows = px[good], depth[good], rows[good]
-    if not len(rows):
-        return out
-    wanted = float(camera.intrinsics[0, 0]) * spacing_w / float(np.median(depth))
-    side = int(np.clip(np.ceil(wanted), LEAST_PX, MOST_PX))
     order = np.argsort(-depth, kind="stable")  # what is assigned last stays
-    corner = np.floor(px[order] - side / 2 + 0.5).astype(np.int64)
+    for some in np.array_split(order, SIZES):
+        if len(some):
+            wanted = camera.intrinsics[0, 0] * spacing_w / depth[some].min()
+            side = int(np.clip(np.ceil(OVERLAP * wanted), LEAST_PX, MOST_PX))
+            _put(out, px[some], rgb[rows[some]], side)
+    return out
+
+
+def _put(out: UInt8, px: NDArray[np.float64], rgb: UInt8, side: int) -> None:
+    """Squares of ``side`` pixels around (N, 2) places, the last in front."""
+    corner = np.floor(px - side / 2 + 0.5).astype(np.int64)
     dx, dy = (d.ravel() for d in np.meshgrid(np.arange(side), np.arange(side)))
     x, y = (corner[:, :1] + dx).ravel(), (corner[:, 1:] + dy).ravel()
-    inside = (x >= 0) & (x < camera.width) & (y >= 0) & (y < camera.height)
-    colours = np.repeat(rgb[rows[order]], side * side, axis=0)[inside]
-    out[y[inside], x[inside], :3] = colours
-    out[y[inside], x[inside], 3] = 255
-    return out
+    inside = (x >= 0) & (x < out.shape[1]) & (y >= 0) & (y < out.shape[0])
+    x, y = x[inside], y[inside]
+    out[y, x, :3] = np.repeat(rgb, side * side, axis=0)[inside]
+    out[y, x, 3] = 255
 
 
 def tinted(rgb: UInt8 | None, tint: tuple[int, int, int], count: int) -> UInt8:
@@ -60,12 +71,3 @@ def tinted(rgb: UInt8 | None, tint: tuple[int, int, int], count: int) -> UInt8:
         return np.tile(colour.astype(np.uint8), (count, 1))
     light = (rgb.astype(np.float32) @ np.array([0.3, 0.59, 0.11], np.float32))[:, None] / 255
     return np.clip(colour * (0.25 + 0.9 * light), 0, 255).astype(np.uint8)
-
-
-def spacing(points: AlignedPoints) -> float:
-    """Typical distance of neighbours, if the points lie on surfaces about as large as the box around them."""
-    if len(points.pos_w) < 2:
-        return 1.0
-    lo, hi = np.quantile(points.pos_w, [0.02, 0.98], axis=0)
-    x, y, z = (float(v) for v in hi - lo)
-    return float(np.sqrt(max(2 * (x * y + y * z + z * x), 1e-12) / len(points.pos_w)))

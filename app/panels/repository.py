@@ -60,6 +60,7 @@ class RepositoryPanel(QWidget):
         self.count.setObjectName("muted")
         self.more = QToolButton()
         self.more.setText("⋯")
+        self.more.setObjectName("menu")
         self.more.setToolTip("What can be done with the repository")
         self.more.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.field = QLineEdit()

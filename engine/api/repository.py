@@ -282,12 +282,14 @@ class AlignedPoints:
     Attributes:
         pos_w: (N, 3) in the world of scene b.
         rgb: (N, 3) uint8, None when only keypoints are known.
-        facing_w: (N, 3) unit, from each point to the nearest camera that may have seen it.
+        facing_w: (N, 3) unit normals of the surface, on the side of the nearest camera.
+        spacing_w: of neighbours on it.
     """
 
     pos_w: Float32
     rgb: UInt8 | None
     facing_w: Float32
+    spacing_w: float
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
