@@ -2,80 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from fake_repository import CAMERA, PAIR, PLACE, FakeRepository
+from fake_repository import CAMERA, PAIR, PLACE
+from fake_world import World, bare
 from fakes import room_scene
-from test_controller import Outbox, opened
 
-from app.controller import Controller
-from app.repository import RepositoryDesk, eye_on, thing
+from app.repository import eye_on, thing
 from app.repository_state import reason, rejection, summary
 from app.resolve import resolve
 from app.resolve_repository import repository_actions, repository_view
-from app.state import AppState, Job
-from engine.api.replies import CaptureOpened, EngineReady, Failed, JobCancelled
+from app.state import Job
+from engine.api.replies import Failed, JobCancelled
 from engine.api.repository import (
     AddCaptures,
-    DecidePair,
     FindAlike,
     FindByPhoto,
     FindByWords,
     FindDuplicates,
     OpenRepository,
-    PairDecision,
-    RemoveScenes,
-    RepositoryRequest,
-    RestoreScenes,
     ShowPair,
 )
-from engine.api.requests import OpenCapture, Request
-
-Pos = tuple[float, float, float]
-
-
-class World:
-    """A controller and a repository that answers at once."""
-
-    def __init__(self, *, open_room: bool = True) -> None:
-        self.controller, self.outbox = opened() if open_room else bare()
-        self.fake = FakeRepository()
-        self.placed: list[tuple[Pos, Pos | None]] = []
-        self.remembered: list[str] = []
-        self.desk = RepositoryDesk(
-            self.controller,
-            self.send,
-            on_opened=self.remembered.append,
-            on_place=lambda pos, eye: self.placed.append((pos, eye)),
-        )
-        self.desk.open("/repo")
-
-    def send(self, request: Request) -> None:
-        self.outbox.send(request)
-        if isinstance(request, RepositoryRequest):
-            self.fake.answer(request, self.controller.receive)
-
-    @property
-    def state(self) -> AppState:
-        return self.controller.state
-
-    def names(self) -> list[str]:
-        return [s.name for s in self.desk.state.scenes or ()]
-
-    def arrive(self, path: str) -> None:
-        """The capture that was asked for last is open."""
-        request = self.outbox.of(OpenCapture)[-1]
-        self.controller.receive(CaptureOpened(id=request.id, scene=room_scene(8, path)))
-
-
-def bare() -> tuple[Controller, Outbox]:
-    outbox = Outbox()
-    controller = Controller(outbox, AppState(), auto=False)
-    controller.receive(EngineReady(id=0, device="cpu", encoders=("default",)))
-    return controller, outbox
+from engine.api.requests import OpenCapture
 
 
 def test_opening_lists_scenes_and_is_remembered() -> None:
@@ -234,81 +184,6 @@ def test_only_the_newest_question_is_answered() -> None:
     found = world.desk.state.found
     assert found is not None
     assert found.photo is None
-
-
-def test_removal_is_undone_and_done_again() -> None:
-    world = World()
-    world.desk.select("key-again")
-    world.desk.remove()
-    assert world.names() == ["room", "other"]
-    assert world.desk.state.selected is None
-    assert "Ctrl+Z" in world.state.notice
-    assert world.state.undoable == 1
-    world.controller.history.undo()
-    assert world.names() == ["room", "other", "again"]
-    assert (world.state.undoable, world.state.redoable) == (0, 1)
-    world.controller.history.redo()
-    assert world.names() == ["room", "other"]
-    assert [len(world.outbox.of(kind)) for kind in (RemoveScenes, RestoreScenes)] == [2, 1]
-
-
-def test_a_removal_that_fails_is_no_change_to_undo() -> None:
-    world = World()
-    answer: Callable[..., None] = world.fake.answer
-    world.fake.answer = lambda request, reply: reply(  # type: ignore[method-assign]
-        Failed(id=request.id, what="nothing can be written here", text="/repo: nothing can be written here")
-    )
-    world.desk.remove("key-room")
-    world.fake.answer = answer  # type: ignore[method-assign]
-    assert world.state.banner is not None
-    assert world.state.undoable == 0
-    assert len(world.names()) == 3
-
-
-def test_undo_goes_through_edits_and_deeds_in_their_order() -> None:
-    world = World()
-    world.controller.toggle_layer("grid")
-    world.desk.remove("key-other")
-    world.controller.toggle_layer("frusta")
-    for expected in ((True, 2), (True, 3), (True, 3)):
-        world.controller.history.undo()
-        assert (world.state.layers["frusta"].visible, len(world.names())) == expected
-    assert world.state.layers["grid"].visible
-    for _ in range(3):
-        world.controller.history.redo()
-    assert not world.state.layers["grid"].visible
-    assert len(world.names()) == 2
-
-
-def test_deeds_outlive_the_capture_but_not_the_repository() -> None:
-    world = World()
-    world.controller.toggle_layer("grid")
-    world.desk.remove("key-other")
-    world.controller.open("again")
-    world.arrive("again")
-    assert world.state.undoable == 1
-    world.desk.open("/another")
-    assert world.state.undoable == 0
-
-
-def test_decisions_are_taken_back_by_undo_and_by_a_second_click() -> None:
-    world = World()
-    world.desk.find_duplicates()
-    assert world.desk.state.page == "pairs"
-    world.desk.decide(PAIR, "duplicate")
-    assert world.desk.state.decision("key-again", "key-room") == "duplicate"
-    scene = world.desk.state.scene("key-again")
-    assert scene is not None
-    assert repository_view(world.state).note(scene) == ("duplicate of room", True)
-    world.desk.decide(PAIR, "different")
-    world.controller.history.undo()
-    assert world.desk.state.decisions == (PairDecision("key-again", "key-room", "duplicate"),)
-    world.controller.history.undo()
-    assert world.desk.state.decisions == ()
-    world.desk.decide(PAIR, "duplicate")
-    world.desk.decide(PAIR, "duplicate")
-    assert world.desk.state.decisions == ()
-    assert len(world.outbox.of(DecidePair)) == 6
 
 
 def test_a_pair_is_looked_at_over_the_middle_and_left_by_escape() -> None:
