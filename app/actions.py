@@ -286,6 +286,7 @@ MOUSE: tuple[tuple[str, str], ...] = (
     ("Shift-drag, right-drag", "Move sideways"),
     ("Wheel", "Nearer, farther"),
     ("Double-click", "Centre on this point"),
+    ("Drop a photo on the repository", "Which scene is it, and from where?"),
     ("Hover a photo", "Preview its match (Shift while one is pinned)"),
 )
 

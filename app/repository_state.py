@@ -129,7 +129,10 @@ class Placed:
 @lru_cache(maxsize=1 << 14)
 def real(path: str) -> str:
     """A path by which places can be compared."""
-    return str(Path(path).resolve())
+    try:
+        return str(Path(path).resolve())
+    except (OSError, ValueError, RuntimeError):  # no path at all, or links that go round
+        return path
 
 
 def summary(state: RepositoryState) -> str:

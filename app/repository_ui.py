@@ -54,7 +54,7 @@ class RepositoryUi:
         c, desk, panel = self._window.controller, self.desk, self.panel
         panel.take_actions(self._window.actions_by_id)
         panel.words_entered.connect(desk.find_words)
-        panel.photo_dropped.connect(self._dropped_photo)
+        panel.photo_dropped.connect(self.drop_photo)
         panel.captures_dropped.connect(self._dropped_captures)
         panel.asked.connect(self._window.trigger)
         panel.cancelled.connect(c.jobs.cancel)
@@ -142,6 +142,14 @@ class RepositoryUi:
         self.show()
         self.desk.find_duplicates()
 
+    def drop_photo(self, path: str) -> None:
+        """Find the scene of a photo that was dropped."""
+        if self.desk.state.scenes:
+            self.show()
+            self.desk.find_photo(path)
+        else:
+            self._window.controller.set(notice="Open a repository with scenes first; then drop a photo to find it.")
+
     # --- the rest
 
     def _open(self, path: str, *, make: bool = False) -> None:
@@ -152,8 +160,8 @@ class RepositoryUi:
     def keep(self, path: str) -> None:
         """Have the repository of a session open, unless it is already or is gone."""
         if Path(path).is_dir() and self.desk.state.path != path:
-            self._remembered = path
-            self._wake()
+            self._remembered = None
+            self.desk.open(path)
 
     def _wake(self, *_: object) -> None:
         """Open the repository of the last run, once there is something to see of it and the engine is there."""
@@ -165,12 +173,6 @@ class RepositoryUi:
     def _follow(self, old: AppState, new: AppState) -> None:
         if old.device is None and new.device is not None:
             self._wake()
-
-    def _dropped_photo(self, path: str) -> None:
-        if self.desk.state.scenes:
-            self.desk.find_photo(path)
-        else:
-            self._window.controller.set(notice="Open a repository with scenes first; then drop a photo to find it.")
 
     def _dropped_captures(self, paths: list[str]) -> None:
         repository = next((p for p in paths if (Path(p) / FILE).is_file()), None)

@@ -358,6 +358,8 @@ class Window(QMainWindow):
             self.sessions.open(Path(path))
         elif path.lower().endswith(PICTURES) and self.controller.state.scene is not None:
             self.controller.prompts.look_for(path)  # a crop of a photo, to be found in the scene
+        elif path.lower().endswith(PICTURES) and self.repository.desk.state.scenes:
+            self.repository.drop_photo(path)
         else:
             self.controller.open(path)
 

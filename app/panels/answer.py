@@ -54,6 +54,7 @@ class ResultCard(QFrame):
         self.name.setObjectName("strong")
         self.why = QLabel(reason(kind, found))
         self.why.setObjectName("muted")
+        self.why.setTextFormat(Qt.TextFormat.PlainText)
         self.why.setWordWrap(True)
         chance = found.score if kind == "words" else found.confidence or 0.0
         self.figure = QLabel(f"{chance:.0%}" if sure else f"score {found.score:.2f}")
@@ -280,6 +281,7 @@ def _message(heading: str, text: str) -> QFrame:
 
 def _cut(text: str) -> QLabel:
     label = QLabel(text)
+    label.setTextFormat(Qt.TextFormat.PlainText)  # names are others' words
     label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
     return label
 

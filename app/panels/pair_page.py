@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QColor
-from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QPushButton, QSlider, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QSlider, QVBoxLayout, QWidget
 
 from app.panels.pair_view import PairView
 from app.panels.pairs import DecisionButtons
@@ -33,6 +33,9 @@ class PairPage(QWidget):
         self.title.setObjectName("strong")
         self.details = QLabel()
         self.details.setObjectName("muted")
+        for label in (self.title, self.details):  # long texts are cut rather than widening the window
+            label.setTextFormat(Qt.TextFormat.PlainText)
+            label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         words = QVBoxLayout()
         words.setSpacing(2)
         words.addWidget(self.title)
@@ -91,8 +94,9 @@ class PairPage(QWidget):
         scenes = (s.scene(pair.a), s.scene(pair.b))
         names = tuple("" if scene is None else scene.name for scene in scenes)
         self.title.setText(f"{names[0]}  and  {names[1]}")
-        agree = f"{pair.inliers} keypoints agree · {pair.overlap:.0%} overlaps · {pair.confidence:.0%} sure"
+        agree = f"{pair.confidence:.0%} sure · {pair.inliers} keypoints agree · {pair.overlap:.0%} overlaps"
         self.details.setText("Aligning…" if s.aligned is None else agree)
+        self.details.setToolTip(agree)
         for key, picture in zip((pair.a, pair.b), self._pictures, strict=True):
             known = s.thumbnails.get(key)
             image = None if known is None else image_of(known.rgb)

@@ -61,6 +61,7 @@ class PairCard(QFrame):
         row = QHBoxLayout()
         row.setSpacing(PAD)
         for picture, name in zip(self._pictures, self._names, strict=True):
+            name.setTextFormat(Qt.TextFormat.PlainText)
             name.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
             cell = QVBoxLayout()
             cell.setSpacing(3)

@@ -55,6 +55,7 @@ class RepositoryPanel(QWidget):
         self._job: JobRow | None = None
         self.name = QLabel()
         self.name.setObjectName("strong")
+        self.name.setTextFormat(Qt.TextFormat.PlainText)
         self.name.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.count = QLabel()
         self.count.setObjectName("muted")

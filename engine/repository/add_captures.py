@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -56,7 +57,8 @@ def add_captures(
     failed: list[tuple[str, CondenseError]] = []
 
     def told(done: float, note: str) -> Reply:
-        return progress_reply(request, Progress(done, total, "captures", note), time.perf_counter() - start)
+        reply = progress_reply(request, Progress(done, total, "captures", note), time.perf_counter() - start)
+        return replace(reply, rate=None)  # a hundredth of a capture a second tells nobody anything
 
     for number, path in enumerate(request.captures):
         yield told(number, Path(path).name)

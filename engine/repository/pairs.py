@@ -65,6 +65,10 @@ def scene_points(record: SceneRecord, cache: Path, to: np.ndarray) -> Generator[
         block, _ = blocks(index, MOST_NORMALS)
     yield None
     pos = pos_w.astype(np.float64) @ to[:3, :3].T + to[:3, 3]
+    if not np.isfinite(pos).all():
+        raise RepositoryError(
+            "a scene's record is damaged", found=record.name, mend="remove the scene, and add it again"
+        )
     eyes = record.cameras[:, :3, 3].astype(np.float64) @ to[:3, :3].T + to[:3, 3]
     coarse = means(pos, block)
     tree, facing = KDTree(coarse), np.zeros_like(coarse)

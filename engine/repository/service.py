@@ -250,7 +250,11 @@ class RepositoryService:
 
 def card(row: SceneRow) -> SceneCard:
     """A scene as the window lists it."""
-    return SceneCard(row.fingerprint, row.name, row.path, row.keypoints, row.added, Path(row.path).exists())
+    try:
+        there = Path(row.path).exists()
+    except (OSError, ValueError):  # no path at all
+        there = False
+    return SceneCard(row.fingerprint, row.name, row.path, row.keypoints, row.added, there)
 
 
 def thumbnail(jpeg: bytes) -> UInt8 | None:

@@ -12,7 +12,7 @@ from fakes import FakeEngine
 from PySide6.QtCore import QMimeData, QPoint, QPointF, QRectF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QFileDialog, QWidget
+from PySide6.QtWidgets import QApplication, QFileDialog, QLabel, QWidget
 from pytestqt.qtbot import QtBot
 
 from app.panels.answer import AnswerPage
@@ -290,11 +290,12 @@ def test_a_session_brings_the_repository_back(make_window: MakeWindow, tmp_path:
     qtbot.waitUntil(lambda: window.repository.desk.state.scenes is not None)
     window.repository.show()
     window.sessions.save(tmp_path / "a.condense")
-    window._settings.repository = ""
+    window.repository.desk.open(str(room))  # the one that the next window remembers
+    qtbot.waitUntil(lambda: window._settings.repository == str(room))
     engine = FakeEngine(count=8)
     again = make_window(engine, path=None)
     again.sessions.open(tmp_path / "a.condense")
-    qtbot.waitUntil(lambda: [r.path for r in engine.sent(OpenRepository)] == [str(folder)])
+    qtbot.waitUntil(lambda: [r.path for r in engine.sent(OpenRepository)][-1:] == [str(folder)])
     assert again.docks["repository"].isVisible()
 
 
@@ -307,3 +308,21 @@ def test_folders_of_captures_are_told_from_captures(tmp_path: Path) -> None:
     (tmp_path / "mesh.ply").write_text("")
     assert captures_in(tmp_path / "mesh.ply") == [str(tmp_path / "mesh.ply")]
     assert captures_in(tmp_path) == [str(tmp_path)]
+
+
+def test_the_sheet_of_keys_lists_the_repository(window: Window) -> None:
+    labels = {label.text() for label in window.sheet.findChildren(QLabel)}
+    assert {"Repository", "Find scenes by words", "Scenes like this one", "Find duplicates"} <= labels
+
+
+def test_a_photo_dropped_on_an_empty_window_is_asked_of_the_repository(
+    make_window: MakeWindow, tmp_path: Path, qtbot: QtBot
+) -> None:
+    engine = FakeEngine(count=8)
+    window = make_window(engine, path=None)
+    window.repository.desk.open(str(tmp_path))
+    qtbot.waitUntil(lambda: bool(window.repository.desk.state.scenes))
+    assert drop(window, "/photos/x.jpg")
+    assert [r.path for r in engine.sent(FindByPhoto)] == ["/photos/x.jpg"]
+    assert window.docks["repository"].isVisible()
+    assert engine.sent(OpenCapture) == []

@@ -150,6 +150,19 @@ def test_damaged_decisions_and_folders_that_cannot_be_written_are_told(tmp_path:
         Decisions(tmp_path, writable=True).all()
 
 
+def test_records_that_were_tampered_with_do_no_harm(service: RepositoryService) -> None:
+    nowhere = (NamedPlace("sofa", 0.9, (float("nan"), 0.0, 0.0)), NamedPlace("piano", float("inf"), (0.0, 0.0, 0.0)))
+    odd = replace(record(7, places=nowhere), name="<img src=x>" * 40, path="/x" * 40_000)
+    service.store.add(odd)
+    listed = ask(service, RestoreScenes(keys=()), RepositoryListed)
+    assert listed.scenes[-1].name == odd.name
+    assert not listed.scenes[-1].there
+    for text in ("sofa", "piano"):
+        found = ask(service, FindByWords(text=text), ScenesFound)
+        assert all(np.isfinite([p.chance, *p.pos_w]).all() for r in found.results for p in r.places)
+        assert "print-7" not in {r.card.key for r in found.results}
+
+
 def test_words_lead_to_places(service: RepositoryService) -> None:
     found = ask(service, FindByWords(text="room with a sofa"), ScenesFound)
     (result,) = [r for r in found.results if r.card.key == "print-0"]
