@@ -157,7 +157,7 @@ class RepositoryDesk:
         scene = self.state.scene(key or self.alike_of())
         if scene is not None:
             self._set(selected=scene.key)
-            self._ask(FindAlike(scene=scene.key), "alike", scene.name)
+            self._ask(FindAlike(scene=scene.key), "alike", scene.name, scene.key)
 
     def alike_of(self) -> str | None:
         """Key of the scene that is meant when none is named."""
@@ -176,11 +176,11 @@ class RepositoryDesk:
         """To all scenes."""
         self._set(page="scenes")
 
-    def _ask(self, request: RepositoryQuery, kind: Asking, text: str) -> None:
+    def _ask(self, request: RepositoryQuery, kind: Asking, text: str, scene: str | None = None) -> None:
         if self.state.scenes is None:
             return
         blank: dict[str, Any] = {"found": None, "evidence": MappingProxyType({}), "refusal": ""}
-        self._set(page="answer", asked=Asked(request.id, kind, text), **blank)
+        self._set(page="answer", asked=Asked(request.id, kind, text, scene), **blank)
         self._send(request)
 
     def _job(self, id: int, title: str) -> None:
@@ -208,9 +208,10 @@ class RepositoryDesk:
     def compare(self, key: str) -> None:
         """Look at a scene and the one it was found to be like."""
         found = next((r for r in self.state.believed() if r.card.key == key), None)
-        if found is not None and self.state.selected is not None:
+        asked = self.state.asked
+        if found is not None and asked is not None and asked.scene is not None:
             confidence, overlap = found.confidence or 0.0, found.overlap or 0.0
-            self.show_pair(ScenePair(self.state.selected, key, confidence, found.inliers, overlap))
+            self.show_pair(ScenePair(asked.scene, key, confidence, found.inliers, overlap))
 
     def close_pair(self) -> None:
         self._set(pair=None, aligned=None, aligning=0)

@@ -42,11 +42,13 @@ class Picture:
 
 @dataclass(frozen=True)
 class Asked:
-    """A query: request id, what kind, and in words what was asked (file name, words, name of a scene)."""
+    """A query: request id, what kind, in words what was asked (file name, words, name of a scene), and the key of a
+    scene that others are to be like."""
 
     id: int
     kind: Asking
     text: str
+    scene: str | None = None
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,7 @@ class RepositoryUi:
     def __init__(self, window: Window, settings: Settings) -> None:
         self._window, self._settings = window, settings
         self._remembered = settings.repository
+        self._in_sight = False
         self.desk = RepositoryDesk(window.controller, window.bridge.send, on_opened=self._remember, on_place=self._see)
         self.panel = RepositoryPanel()
         self.pair_page = PairPage()
@@ -71,7 +72,7 @@ class RepositoryUi:
         self.pair_page.closed.connect(desk.close_pair)
         self.bar.opacity_moved.connect(self._set_opacity)
         self.bar.ended.connect(c.leave_view)
-        self._window.docks["repository"].visibilityChanged.connect(self._wake)
+        self._window.docks["repository"].visibilityChanged.connect(self._seen)
 
     def show_view(self, view: RepositoryView) -> None:
         self.panel.show_view(view)
@@ -105,7 +106,7 @@ class RepositoryUi:
         if not path:
             return
         folder = Path(path)
-        if not (folder / FILE).exists() and folder.is_dir() and any(folder.iterdir()):
+        if not (folder / FILE).exists() and _entries(folder):
             folder = folder / "repository"
         self._open(str(folder), make=True)
 
@@ -163,10 +164,14 @@ class RepositoryUi:
             self._remembered = None
             self.desk.open(path)
 
-    def _wake(self, *_: object) -> None:
+    def _seen(self, visible: bool) -> None:
+        self._in_sight = visible
+        self._wake()
+
+    def _wake(self) -> None:
         """Open the repository of the last run, once there is something to see of it and the engine is there."""
         path = self._remembered
-        if path and self._window.controller.state.device is not None and in_front(self._window.docks["repository"]):
+        if path and self._in_sight and self._window.controller.state.device is not None:
             self._remembered = None
             self.desk.open(path)
 
@@ -213,7 +218,15 @@ def captures_in(folder: Path) -> list[str]:
     """The folders in it, if it is no capture itself but holds folders alone; else the folder, or file, itself."""
     if not folder.is_dir():
         return [str(folder)]
-    inside = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
+    inside = [p for p in _entries(folder) if not p.name.startswith(".")]
     if inside and all(p.is_dir() for p in inside) and not PARTS & {p.name for p in inside}:
         return [str(p) for p in inside]
     return [str(folder)]
+
+
+def _entries(folder: Path) -> list[Path]:
+    """What is in a folder; nothing, if it cannot be read or is not there."""
+    try:
+        return sorted(folder.iterdir())
+    except OSError:
+        return []

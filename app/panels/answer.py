@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QRect, Qt, Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QColor, QImage, QMouseEvent
 from PySide6.QtWidgets import (
     QFrame,
@@ -164,7 +164,7 @@ class AnswerPage(QWidget):
         if s.found is not None and s.found.photo is not None:
             image = image_of(s.found.photo)
         elif s.asked is not None and s.asked.kind == "alike":
-            image = _thumbnail(s, s.selected)
+            image = _thumbnail(s, s.asked.scene)
         self._picture.setVisible(image is not None)
         if image is not None:
             ratio = self.devicePixelRatioF()
@@ -213,11 +213,6 @@ class AnswerPage(QWidget):
                 card.picture.show_evidence(s.found.photo, found)
                 card.picture.show()
                 card.picture.setToolTip(found.view)
-
-    def card_rect(self, key: str) -> QRect | None:
-        """Where a scene's card lies in the page."""
-        card = next((c for c in self.cards if c.key == key), None)
-        return None if card is None else QRect(card.mapTo(self, card.rect().topLeft()), card.size())
 
 
 def back_button() -> QPushButton:

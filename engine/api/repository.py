@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, TypeAlias
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -300,8 +300,3 @@ class PairAligned(Reply):
     a: AlignedPoints
     b: AlignedPoints
     up_w: NDArray[np.float64] = field(default_factory=lambda: np.array([0.0, 0.0, 1.0]))
-
-
-RepositoryReply: TypeAlias = (
-    RepositoryListed | SceneThumbnails | CapturesAdded | ScenesFound | PhotoEvidence | DuplicatesFound | PairAligned
-)

@@ -204,6 +204,7 @@ def test_scenes_like_the_open_one_are_compared_with_it() -> None:
     world = World()
     world.desk.find_alike()
     assert [r.scene for r in world.outbox.of(FindAlike)] == ["key-room"]
+    world.desk.select("key-other")  # meanwhile
     world.desk.compare("key-again")
     (request,) = world.outbox.of(ShowPair)
     assert (request.a, request.b) == ("key-room", "key-again")
