@@ -7,7 +7,7 @@ from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QSlider, QVBoxLayout, QWidget
 
 from app.panels.pair_view import PairView
-from app.panels.pairs import DecisionButtons
+from app.panels.pairs import DecisionButtons, agreement
 from app.panels.pictures import image_of, rounded_pixmap
 from app.panels.segmented import Segmented
 from app.repository_state import RepositoryState
@@ -94,7 +94,7 @@ class PairPage(QWidget):
         scenes = (s.scene(pair.a), s.scene(pair.b))
         names = tuple("" if scene is None else scene.name for scene in scenes)
         self.title.setText(f"{names[0]}  and  {names[1]}")
-        agree = f"{pair.confidence:.0%} sure · {pair.inliers} keypoints agree · {pair.overlap:.0%} overlaps"
+        agree = f"{pair.confidence:.0%} sure · {agreement(pair)}"
         self.details.setText("Aligning…" if s.aligned is None else agree)
         self.details.setToolTip(agree)
         for key, picture in zip((pair.a, pair.b), self._pictures, strict=True):

@@ -18,6 +18,12 @@ THUMB = (104, 78)
 SAID = {"duplicate": "marked as duplicate", "different": "both are kept", None: ""}
 
 
+def agreement(pair: ScenePair) -> str:
+    """On what two scenes agree, and whether things seem to have been moved between the two scans."""
+    agree = f"{pair.inliers} keypoints agree · {pair.overlap:.0%} overlaps"
+    return f"{agree} · things were moved or replaced" if pair.changed else agree
+
+
 class DecisionButtons(QWidget):
     """Keep both, or mark as duplicate; that which is decided is down, and clicked again it is taken back."""
 
@@ -92,7 +98,7 @@ class PairCard(QFrame):
             name.setText("" if scene is None else scene.name)
         decision = s.decision(self.pair.a, self.pair.b)
         said = SAID[decision]
-        agree = f"{self.pair.inliers} keypoints agree · {self.pair.overlap:.0%} overlaps"
+        agree = agreement(self.pair)
         self.why.setText(f"{agree} · {said}" if said else agree)
         self.buttons.show_decision(decision, writable=s.writable)
 

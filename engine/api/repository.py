@@ -259,13 +259,15 @@ class PhotoEvidence(Reply):
 
 @dataclass(frozen=True)
 class ScenePair:
-    """Two scenes of one place, by key: how sure that is, on how many keypoints they agree, and what they share."""
+    """Two scenes of one place, by key: how sure that is, on how many keypoints they agree, and what they share.
+    ``changed``: things seem to have been moved or replaced between the two."""
 
     a: str
     b: str
     confidence: float
     inliers: int
     overlap: float
+    changed: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

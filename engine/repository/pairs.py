@@ -50,7 +50,7 @@ def aligned(service: RepositoryService, request: ShowPair) -> Iterator[Reply | N
     down_w = b.cameras[:, :3, 1].astype(np.float64).sum(axis=0)
     length = float(np.linalg.norm(down_w))
     up_w = np.array([0.0, 0.0, 1.0]) if length < 1e-6 else -down_w / length
-    pair = ScenePair(request.a, request.b, found.confidence, found.count, found.overlap)
+    pair = ScenePair(request.a, request.b, found.confidence, found.count, found.overlap, found.changed)
     yield PairAligned(id=request.id, pair=pair, a=points_a, b=points_b, up_w=up_w)
 
 

@@ -240,9 +240,9 @@ class RepositoryService:
         start = time.perf_counter()
         found = yield from report(request, self.repository.duplicates(self.seed))
         pairs = tuple(
-            ScenePair(d.a.fingerprint, d.b.row.fingerprint, d.b.confidence, d.b.alignment.count, d.b.alignment.overlap)
+            ScenePair(d.a.fingerprint, d.b.row.fingerprint, d.b.confidence, at.count, at.overlap, at.changed)
             for d in found
-            if d.b.alignment is not None
+            if (at := d.b.alignment) is not None
         )
         yield DuplicatesFound(id=request.id, pairs=pairs)
         yield JobFinished(id=request.id, title=request.title, seconds=time.perf_counter() - start)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,10 @@ from PySide6.QtWidgets import QApplication, QFileDialog, QLabel, QWidget
 from pytestqt.qtbot import QtBot
 
 from app.panels.answer import AnswerPage
+from app.panels.pairs import agreement
 from app.repository_ui import captures_in
 from app.window import Window
-from engine.api.repository import AddCaptures, FindByPhoto, FindByWords, OpenRepository, RemoveScenes
+from engine.api.repository import AddCaptures, FindByPhoto, FindByWords, OpenRepository, RemoveScenes, ScenePair
 from engine.api.requests import CancelJob, OpenCapture
 
 pytestmark = pytest.mark.qt_log_level_fail("WARNING")
@@ -326,3 +328,9 @@ def test_a_photo_dropped_on_an_empty_window_is_asked_of_the_repository(
     assert [r.path for r in engine.sent(FindByPhoto)] == ["/photos/x.jpg"]
     assert window.docks["repository"].isVisible()
     assert engine.sent(OpenCapture) == []
+
+
+def test_a_pair_tells_whether_things_were_moved() -> None:
+    same = ScenePair("a", "b", 0.99, 200, 0.9)
+    assert agreement(same) == "200 keypoints agree · 90% overlaps"
+    assert "moved or replaced" in agreement(replace(same, changed=True))
