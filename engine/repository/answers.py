@@ -139,9 +139,7 @@ def by_words(service: RepositoryService, request: FindByWords) -> Iterator[Reply
     check_words(request.text, known)
     found = service.repository.by_words(request.text, known)[:COUNT]
     results = tuple(
-        FoundScene(card(w.row), w.score, places=tuple(FoundPlace(*p) for p in places[:PLACES]))
-        for w in found
-        if (places := [p for p in w.places if np.isfinite([p.chance, *p.pos_w]).all()])
+        FoundScene(card(w.row), w.score, places=tuple(FoundPlace(*p) for p in w.places[:PLACES])) for w in found
     )
     yield ScenesFound(id=request.id, results=results, rejected=not results, photo=None, milliseconds=_since(start))
 

@@ -141,14 +141,15 @@ def _unpack_12(packed: bytes, count: int) -> NDArray[np.uint16]:
 
 
 def places_of(text: bytes) -> tuple[NamedPlace, ...]:
-    """The places of ``Packed.places``.
+    """The places of ``Packed.places``; such as are nowhere, or of a chance that is none, are left out.
 
     Raises:
         RepositoryError: they are damaged.
     """
     try:
         listed = json.loads(zlib.decompressobj().decompress(text, MOST_TEXT))
-        return tuple(NamedPlace(str(p[0]), float(p[1]), (float(p[2]), float(p[3]), float(p[4]))) for p in listed)
+        found = (NamedPlace(str(p[0]), float(p[1]), (float(p[2]), float(p[3]), float(p[4]))) for p in listed)
+        return tuple(p for p in found if 0 <= p.chance <= 1 and np.isfinite(p.pos_w).all())
     except (ValueError, TypeError, IndexError, zlib.error, RecursionError) as e:
         raise _damaged(e) from e
 
