@@ -22,8 +22,8 @@ BESIDE = 0.03
 LOWEST = 5
 """Percentile of these cosines that tells whether all is as it was: where a piece was moved, keypoints meet others."""
 UNCHANGED = 0.28
-"""Of 64 rooms scanned twice three had less there, and no two of 380 different rooms, as far as many keypoints agreed, had
-more; of rooms whose furniture was moved or swapped one in six."""
+"""Of 64 rooms scanned twice three had less there; no two of 380 different rooms, as far as many keypoints agreed, had
+more; of rooms whose furniture was moved or swapped one in six had."""
 TRIALS = 2_000
 SAMPLE = 3
 TRIMMINGS = 6
@@ -31,9 +31,9 @@ LEAST_MATCHES = 6
 MOST_SCALE = 3.0
 """Of the scenes' extents to each other after alignment: a scene shrunk to a point would agree with anything."""
 MIDDLE, MIDDLE_CHANGED, STEEPNESS = 24.0, 64.0, 3.0
-"""Inliers at which two scenes are as likely of one place as not, where all is as it was and where it is not, and how many
-more make it e times likelier. Of 64 rooms scanned twice three had less than 24 inliers; of two different rooms, alike in
-walls and boxes, up to 58 keypoints agreed, but none of these pairs met the same things beside each other."""
+"""Inliers at which two scenes are as likely of one place as not, where all is as it was and where it is not, and how
+many more make it e times likelier. Of 64 rooms scanned twice three had less than 24 inliers; of two different rooms,
+alike in walls and boxes, up to 58 keypoints agreed, but none of these met the same things beside each other."""
 
 
 @dataclass(frozen=True, eq=False)
