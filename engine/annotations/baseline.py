@@ -23,28 +23,29 @@ FAR = 1.6
 clicks."""
 
 
-def grow_alike(
-    grid: RadianceGrid, edges: NDArray[np.int32], normal: Float32, clicks: Sequence[Click]
-) -> NDArray[np.bool_]:
-    """(V,) what is reached from a positive click over voxels that touch and are alike, and is nearer to it than to any
-    negative one (seeded region growing: Adams and Bischof, 1994, by shortest paths).
+class AlikeGrower:
+    """Grows regions over voxels that touch and are alike (seeded region growing: Adams and Bischof, 1994, by shortest
+    paths).
 
     Args:
         grid: of V voxels.
         edges: (E, 2) voxels that touch.
         normal: (V, 3).
-        clicks: the first of them positive.
     """
-    a, b = edges.T
-    colour = np.abs(grid.rgb[a] - grid.rgb[b]).sum(axis=1) / COLOUR
-    turn = (1 - (normal[a] * normal[b]).sum(axis=1)) / TURN
-    cost = colour + turn + STEP
-    graph = coo_matrix((cost, (a, b)), shape=(len(grid.index),) * 2).tocsr()
-    reached = [_reached(graph, [c.row for c in clicks if c.positive is sign]) for sign in (True, False)]
-    return (reached[0] <= FAR) & (reached[0] < reached[1])
 
+    def __init__(self, grid: RadianceGrid, edges: NDArray[np.int32], normal: Float32) -> None:
+        a, b = edges.T
+        colour = np.abs(grid.rgb[a] - grid.rgb[b]).sum(axis=1) / COLOUR
+        turn = (1 - (normal[a] * normal[b]).sum(axis=1)) / TURN
+        cost = np.concatenate([colour + turn + STEP] * 2)
+        self._graph = coo_matrix((cost, (np.append(a, b), np.append(b, a))), shape=(len(grid.index),) * 2).tocsr()
 
-def _reached(graph: object, rows: list[int]) -> NDArray[np.float64]:
-    if not rows:
-        return np.full(graph.shape[0], np.inf)  # type: ignore[attr-defined]  # scipy's sparse arrays have no types
-    return dijkstra(graph, directed=False, indices=rows, min_only=True)
+    def grow(self, clicks: Sequence[Click]) -> NDArray[np.bool_]:
+        """(V,) what is reached from a positive click and is nearer to it than to any negative one."""
+        good, bad = (self._reached([c.row for c in clicks if c.positive is sign]) for sign in (True, False))
+        return np.isfinite(good) & (good < bad)
+
+    def _reached(self, rows: list[int]) -> NDArray[np.float64]:
+        if not rows:
+            return np.full(self._graph.shape[0], np.inf)
+        return dijkstra(self._graph, directed=True, indices=rows, min_only=True, limit=FAR)

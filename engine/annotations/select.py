@@ -41,6 +41,8 @@ MOST = 60_000
 """Scenes of more voxels are made into regions in blocks of 2^3, 4^3, …"""
 WHOLE_FEATURES = 35
 REFINE_FEATURES = SET_FEATURES + 2 * WHOLE_FEATURES + 5
+INPUTS = (PAIR_FEATURES, MERGE_FEATURES, WHOLE_FEATURES, REFINE_FEATURES)
+"""Of the four networks."""
 THRESHOLD = 0.5
 MOST_CLICKS = 64
 
@@ -76,7 +78,7 @@ def load_select_nets() -> SelectNets:
     Raises:
         WeightsError: they are missing or damaged.
     """
-    return load_nets(nets_path(), (PAIR_FEATURES, MERGE_FEATURES, WHOLE_FEATURES, REFINE_FEATURES))
+    return load_nets(nets_path(), INPUTS)
 
 
 def select_scene(

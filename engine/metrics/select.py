@@ -7,16 +7,17 @@ not asked for, nor things of few voxels.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from engine.annotations.baseline import grow_alike
+from engine.annotations.baseline import AlikeGrower
 from engine.annotations.nets import SelectNets
 from engine.annotations.regions import Voxels, region_tree
 from engine.annotations.select import Click, SelectScene, select_voxels, smart_select
@@ -25,6 +26,7 @@ from engine.api.jobs import Job, Progress, told_as
 from engine.encoders.hypercolumn import LONG_SIDE
 from engine.grid.lift import LiftAccumulator
 from engine.lifted import change_of_blocks
+from engine.metrics.strokes import seen_elsewhere
 from engine.training.rooms.grid import fused_grid
 from engine.training.rooms.labels import voxel_objects
 from engine.training.rooms.scene import NOTHING
@@ -40,6 +42,7 @@ CELLS = 800_000
 STRUCTURE = ("wall", "floor", "ceiling")
 LEAST_VOXELS = 30
 CLICKS = 3
+GOOD = 0.75
 
 Bool = NDArray[np.bool_]
 Ints = NDArray[np.int64]
@@ -157,42 +160,76 @@ def clicked(room: KnownRoom, thing: int, method: Method, clicks: int = CLICKS) -
         made.append(after)
 
 
-def bench_select(rooms: Iterable[Job[KnownRoom]], nets: SelectNets) -> Job[list[SelectRow]]:
-    """Smart select beside a region grower by colour and geometry.
+class Bench:
+    """Rooms one after another, and what was measured in them.
 
     Args:
-        rooms: jobs that make them, one after another: all of them would be much to hold.
         nets: of smart select.
+        encoder: of photos.
+        volume: the 3D encoder.
     """
-    found: dict[str, list[list[float]]] = {}
-    for making in rooms:
-        room = yield from making
-        scene = SelectScene(room.grid, room.block, (yield from region_tree(room.voxels, nets)), nets)
+
+    def __init__(self, nets: SelectNets, encoder: ImageEncoder, volume: VolumeEncoder | None) -> None:
+        self._nets, self._encoder, self._volume = nets, encoder, volume
+        self._found: dict[str, list[list[float]]] = {}
+        self._elsewhere: list[tuple[float, float]] = []
+        self._milliseconds: list[float] = []
+
+    def room(self, capture: RoomCapture) -> Job[None]:
+        """Measure in one room.
+
+        Raises:
+            CaptureError: an image of the room is damaged.
+        """
+        room = yield from known_room(capture, self._encoder, self._volume)
+        scene = SelectScene(room.grid, room.block, (yield from region_tree(room.voxels, self._nets)), self._nets)
+        methods = {"smart select": self._timed(_smart(room, scene)), "colour and geometry": _alike(room)}
         for done, thing in enumerate(room.things):
-            for name, method in _methods(room, scene).items():
+            for name, method in methods.items():
                 yield Progress(done, len(room.things), "things", room.name)
-                found.setdefault(name, []).append(clicked(room, thing, method))
-    return [
-        {
-            "method": name,
-            "clicks": n + 1,
-            "iou": round(float(after.mean()), 4),
-            "median": round(float(np.median(after)), 4),
-            "good": round(float((after >= 0.75).mean()), 4),
-            "things": len(after),
-        }
-        for name, some in found.items()
-        for n, after in enumerate(np.array(some).T)
-    ]
+                self._found.setdefault(name, []).append(clicked(room, thing, method))
+        self._elsewhere += yield from seen_elsewhere(capture, room.grid, room.things)
+
+    def answer(self) -> dict[str, Any]:
+        """``rows``; ``photo_label``: mean IoU of labels made in one photo in the others; ``click_p95_ms``."""
+        both = np.array(self._elsewhere or [(np.nan, np.nan)]).mean(axis=0)
+        shared, whole = (None if np.isnan(x) else round(float(x), 4) for x in both)
+        label = {"iou_seen_by_both": shared, "iou": whole, "photos": len(self._elsewhere)}
+        p95 = round(float(np.percentile(self._milliseconds, 95)), 1) if self._milliseconds else None
+        return {"rows": self._rows(), "photo_label": label, "click_p95_ms": p95}
+
+    def _rows(self) -> list[SelectRow]:
+        return [
+            {
+                "method": name,
+                "clicks": n + 1,
+                "iou": round(float(after.mean()), 4),
+                "median": round(float(np.median(after)), 4),
+                "good": round(float((after >= GOOD).mean()), 4),
+                "things": len(after),
+            }
+            for name, some in self._found.items()
+            for n, after in enumerate(np.array(some).T)
+        ]
+
+    def _timed(self, method: Method) -> Method:
+        def timed(clicks: Sequence[Click]) -> Bool:
+            start = time.perf_counter()
+            out = method(clicks)
+            self._milliseconds.append((time.perf_counter() - start) * 1e3)
+            return out
+
+        return timed
 
 
-def _methods(room: KnownRoom, scene: SelectScene) -> dict[str, Method]:
-    def smart(clicks: Sequence[Click]) -> Bool:
+def _smart(room: KnownRoom, scene: SelectScene) -> Method:
+    def method(clicks: Sequence[Click]) -> Bool:
         chosen = np.zeros(len(room.ids), np.bool_)
         chosen[smart_select(scene, clicks).rows] = True
         return chosen
 
-    def colour_and_geometry(clicks: Sequence[Click]) -> Bool:
-        return grow_alike(room.grid, room.edges, scene.tree.voxels.normal[room.block], clicks)
+    return method
 
-    return {"smart select": smart, "colour and geometry": colour_and_geometry}
+
+def _alike(room: KnownRoom) -> Method:
+    return AlikeGrower(room.grid, room.edges, room.voxels.normal[room.block]).grow
