@@ -131,7 +131,8 @@ def select_voxels(
 
 
 def smart_select(scene: SelectScene, clicks: Sequence[Click], threshold: float = THRESHOLD) -> Selected:
-    """What some clicks mean, in the order in which they came.
+    """What some clicks mean, in the order in which they came: all at one thing. A second thing is selected anew, and
+    added to the first by whoever holds the selection.
 
     Raises:
         AnnotationError: no click, the first one is negative, or one is on no voxel of the scene.
