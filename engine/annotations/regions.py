@@ -8,7 +8,8 @@ regions that another network finds most alike, its judgement made anew from the 
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -115,7 +116,6 @@ class RegionTree:
     place: Ints
     outer: Float64
     inner: Float64
-    members: dict[int, NDArray[np.bool_]] = field(default_factory=dict)
 
     @property
     def small(self) -> int:
@@ -250,9 +250,8 @@ class Merging:
         some = np.stack([self.sums[k] for k in a]), np.stack([self.sums[k] for k in b])
         return merge_features(*some, border, self._usual)
 
-    def run(self, score: object) -> Job[None]:
+    def run(self, score: Callable[[Float32], Float32]) -> Job[None]:
         """Join until nothing touches. ``score``: the network, features (n, F) to (n,)."""
-        assert callable(score)
         pairs = self._start.pairs
         heap: list[tuple[float, int, int]] = []
         for part in row_slices(len(pairs)):

@@ -27,7 +27,8 @@ def rooms(count: int) -> list[KnownRoom]:
         some = np.ones(len(what), np.float32)
         voxels, block = finish(select_voxels(grid, image, 0 * some, some, CAMERAS, np.array([0.0, 0, 1])))
         ids = what.astype(np.int64) + 1
-        out.append(KnownRoom(f"room {n}", grid, ids, (2, 3, 4), voxels, block, finish(touching(grid))))
+        ids[(what == 3) & (grid.index[:, 2] > 10)] = 5  # stands on the cupboard, and looks the same
+        out.append(KnownRoom(f"room {n}", grid, ids, (2, 3, 4, 5), voxels, block, finish(touching(grid))))
     return out
 
 
@@ -45,10 +46,10 @@ def test_a_network_learns_and_is_the_same_again() -> None:
 @pytest.mark.slow
 def test_it_learns_to_select_things(tmp_path: Path) -> None:
     told: list[str] = []
-    nets = train(rooms(6), 0, 200, told.append)
+    nets = train(rooms(6), 0, 100, told.append)
     *_, last = told
     after = json.loads(last.split(": ")[1])
-    assert after[0] > 0.8
+    assert after[-1] > after[0] > 0.5
     nets.save(tmp_path / "select.safetensors")
     load_nets(tmp_path / "select.safetensors", INPUTS)
     with pytest.raises(CaptureError, match="too few rooms"):
