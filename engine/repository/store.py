@@ -268,15 +268,19 @@ _ANEW = "bring back a copy, or make the repository anew with condense index add"
 
 
 def open_store(where: Path | str, *, make: bool = False) -> SceneStore:
-    """The repository in a folder.
+    """The repository in a folder, or under an address such as ``s3://bucket/prefix``.
 
     Args:
-        where: its folder.
+        where: its folder or address.
         make: make one if there is none.
 
     Raises:
         RepositoryError: there is none; it is damaged, of a newer version, or cannot be read or made.
     """
+    if isinstance(where, str) and "://" in where:
+        from engine.repository.lance import open_lance
+
+        return open_lance(where, make=make)
     return open_sqlite(Path(where), make=make)
 
 
