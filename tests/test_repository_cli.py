@@ -91,6 +91,7 @@ def test_mistakes_are_one_message(
     assert run.stdout == ""
 
 
+@pytest.mark.slow
 def test_several_are_added_side_by_side(made: tuple[Path, Path, Path, dict[str, Any]], tmp_path: Path) -> None:
     capture, _, cache, _ = made
     others = [write_tiny_capture(tmp_path / name, width=96, height=72 + 8 * n) for n, name in enumerate("ab")]
@@ -101,6 +102,7 @@ def test_several_are_added_side_by_side(made: tuple[Path, Path, Path, dict[str, 
     assert answer["scenes"] == 3
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_all_workers_and_the_next_run_goes_on(
     made: tuple[Path, Path, Path, dict[str, Any]], tmp_path: Path
 ) -> None:

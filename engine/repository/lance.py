@@ -107,30 +107,43 @@ class LanceStore:
 
     def load(self, id: int) -> SceneRecord:
         """See ``SceneStore``."""
-        with self._told():
-            found = self._scenes().to_table(filter=f"id = {int(id)}").to_pylist()
-        if not found:
+        found = self.load_all([id])
+        if id not in found:
             raise no_scene(self.path, id)
-        row = found[0]
-        packed = Packed(*(row[part] for part in Packed._fields))
-        pos_w, codes, places, cameras = unpack(packed, row["keypoints"], row["dim"])
-        head = (row[part] for part in ("fingerprint", "name", "path", "weights"))
-        return SceneRecord(*head, pos_w, codes, row["extent_w"], places, row["thumbnail"], cameras)
+        return found[id]
+
+    def load_all(self, ids: list[int]) -> dict[int, SceneRecord]:
+        """See ``SceneStore``."""
+        out: dict[int, SceneRecord] = {}
+        for row in self._rows_of(ids, None):
+            packed = Packed(*(row[part] for part in Packed._fields))
+            pos_w, codes, places, cameras = unpack(packed, row["keypoints"], row["dim"])
+            head = (row[part] for part in ("fingerprint", "name", "path", "weights"))
+            out[row["id"]] = SceneRecord(*head, pos_w, codes, row["extent_w"], places, row["thumbnail"], cameras)
+        return out
 
     def codes(self, ids: list[int]) -> Iterator[tuple[int, Codes]]:
         """See ``SceneStore``."""
         for start in range(0, len(ids), BATCH):
-            some = ", ".join(str(int(id)) for id in ids[start : start + BATCH])
-            with self._told():
-                columns = ["id", "keypoints", "dim", "codes"]
-                found = self._scenes().to_table(columns=columns, filter=f"id IN ({some})").to_pylist()
-            by_id = {row["id"]: row for row in found}
-            for id in ids[start : start + BATCH]:
-                if (row := by_id.get(id)) is None:
-                    continue  # removed meanwhile
+            for row in self._rows_of(ids[start : start + BATCH], ["id", "keypoints", "dim", "codes"]):
                 if len(row["codes"]) != row["keypoints"] * row["dim"]:
-                    raise RepositoryError("a scene's record is damaged", path=self.path, found=f"scene {id}")
-                yield id, np.frombuffer(row["codes"], np.int8).reshape(row["keypoints"], row["dim"])
+                    raise RepositoryError("a scene's record is damaged", path=self.path, found=f"scene {row['id']}")
+                yield row["id"], np.frombuffer(row["codes"], np.int8).reshape(row["keypoints"], row["dim"])
+
+    def _rows_of(self, ids: list[int], columns: list[str] | None) -> list[dict[str, Any]]:
+        """Rows of some scenes, in the order of ``ids``. First where they are, by ids alone, then themselves: by one
+        question, pieces of the table that are not indexed yet would be read whole."""
+        if not ids:
+            return []
+        wanted = f"id IN ({', '.join(str(int(id)) for id in ids)})"
+        with self._told():
+            table = self._scenes()
+            where = table.scanner(columns=["id"], filter=wanted, with_row_id=True).to_table()["_rowid"].to_pylist()
+            if not where:
+                return []
+            there = f"_rowid IN ({', '.join(map(str, where))})"
+            found = {row["id"]: row for row in table.to_table(columns=columns, filter=there).to_pylist()}
+        return [found[id] for id in ids if id in found]
 
     def named(self, names: Collection[str]) -> list[Named]:
         """See ``SceneStore``."""
@@ -180,7 +193,8 @@ class LanceStore:
         lance = _lance()
         with self._told():
             table = _arrow(rows, _posting_schema().with_metadata(told))
-            lance.write_dataset(table, f"{self.path}/postings.lance", mode="overwrite")
+            mode = "create" if self._postings() is None else "overwrite"
+            lance.write_dataset(table, f"{self.path}/postings.lance", mode=mode)
             scenes = self._scenes()
             scenes.create_scalar_index("id", "BTREE")
             scenes.create_scalar_index("names", "LABEL_LIST")
