@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import re
 import secrets
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -348,7 +349,7 @@ def _is_missing(e: Exception) -> bool:
 
 
 def _failed(address: str, e: Exception) -> RepositoryError:
-    text = str(e).strip().splitlines()[0][:300] if str(e).strip() else type(e).__name__
+    text = re.sub(r", /\S+:\d+:\d+$", "", (str(e).strip().splitlines() or [type(e).__name__])[0])[:300]
     if any(word in text for word in ("Forbidden", "AccessDenied", "credential", "403")):
         mend = "check the credentials in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and what they may do"
     elif "onflict" in text:
