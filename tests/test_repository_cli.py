@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from engine.repository.store import open_store
 from tests.conftest import write_tiny_capture
 
 
@@ -72,6 +75,7 @@ def test_a_photo_of_it_ranks_it(made: tuple[Path, Path, Path, dict[str, Any]]) -
         (("localize", "REPO", "PHOTO", "--focal", "-3"), "focal length"),
         (("index", "remove", "REPO", "nothing"), "no one scene"),
         (("index", "add", "REPO", "/nowhere"), "/nowhere"),
+        (("index", "add", "REPO", "/nowhere", "--workers", "0"), "1 or more"),
     ],
 )
 def test_mistakes_are_one_message(
@@ -85,6 +89,37 @@ def test_mistakes_are_one_message(
     run = condense(*filled, cache=cache, code=2)
     assert says in run.stderr
     assert run.stdout == ""
+
+
+@pytest.mark.slow
+def test_several_are_added_side_by_side(made: tuple[Path, Path, Path, dict[str, Any]], tmp_path: Path) -> None:
+    capture, _, cache, _ = made
+    others = [write_tiny_capture(tmp_path / name, width=96, height=72 + 8 * n) for n, name in enumerate("ab")]
+    args = ("index", "add", tmp_path / "repo", *others, capture, tmp_path / "none", "--workers", 3, "--seconds", 1)
+    answer = json.loads(condense(*args, "--json", cache=cache).stdout)
+    assert sorted(answer["added"]) == ["a", "b", "tiny"]
+    assert [f["capture"] for f in answer["failed"]] == [str(tmp_path / "none")]
+    assert answer["scenes"] == 3
+
+
+@pytest.mark.slow
+def test_ctrl_c_stops_all_workers_and_the_next_run_goes_on(
+    made: tuple[Path, Path, Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    capture, _, cache, _ = made
+    others = [write_tiny_capture(tmp_path / name, width=96, height=72 + 8 * n) for n, name in enumerate("ab")]
+    repo = tmp_path / "repo"
+    args = ("index", "add", repo, capture, *others, "--workers", 2, "--seconds", 300, "--cache", cache)
+    command = [sys.executable, "-m", "app", *map(str, args), "--device", "cpu"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as run:
+        assert run.stderr is not None
+        assert "1 of 3 done" in run.stderr.readline()  # its grid is in the cache; the others are being fitted
+        os.killpg(run.pid, signal.SIGINT)
+        said = run.stderr.read()  # to its end: no worker holds it open
+    assert run.returncode == 130
+    assert "what was finished is kept" in said
+    assert "Traceback" not in said
+    assert [row.name for row in open_store(repo).rows()] == ["tiny"]
 
 
 def test_words_and_duplicates_and_removal(made: tuple[Path, Path, Path, dict[str, Any]]) -> None:

@@ -10,7 +10,8 @@ from tyro.conf import Positional, arg, subcommand
 
 from engine.cli_common import Common
 
-RepositoryPath = Annotated[Positional[Path], arg(metavar="REPO")]
+RepositoryPath = Annotated[Positional[str], arg(metavar="REPO")]
+"""A folder, or an address in object storage."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +19,7 @@ class IndexAdd(Common):
     """Add captures; those that are there already are passed over, so that a run that was stopped goes on."""
 
     repository: RepositoryPath
-    """Folder of the repository; made if there is none."""
+    """Folder of the repository, or s3://bucket/prefix; made if there is none."""
     captures: Annotated[Positional[tuple[str, ...]], arg(metavar="CAPTURE")]
     """Capture folders, or files; those not fitted and encoded yet are."""
     encoder: str = "default"
@@ -27,6 +28,8 @@ class IndexAdd(Common):
     """How long to fit a capture that has no stored grid."""
     again: bool = False
     """Add captures again that are there already."""
+    workers: Annotated[int, arg(metavar="N")] = 1
+    """Processes that fit and encode a capture each, side by side; each takes some 2 GB of memory."""
     json: bool = False
     """Print one JSON object on stdout."""
 
@@ -36,7 +39,7 @@ class IndexRemove(Common):
     """Take scenes out; the captures themselves are not touched."""
 
     repository: RepositoryPath
-    """Folder of the repository."""
+    """Folder of the repository, or s3://bucket/prefix."""
     scenes: Annotated[Positional[tuple[str, ...]], arg(metavar="SCENE")]
     """Their names or paths."""
     json: bool = False
@@ -48,7 +51,7 @@ class IndexList(Common):
     """List the scenes."""
 
     repository: RepositoryPath
-    """Folder of the repository."""
+    """Folder of the repository, or s3://bucket/prefix."""
     json: bool = False
     """Print one JSON object on stdout."""
 
@@ -69,7 +72,7 @@ class Search(Common):
     """Which scenes does a photo show, do words mean, or are like another one?"""
 
     repository: RepositoryPath
-    """Folder of the repository."""
+    """Folder of the repository, or s3://bucket/prefix."""
     image: Annotated[Path | None, arg(metavar="PHOTO")] = None
     """A photo."""
     text: Annotated[str | None, arg(metavar="WORDS")] = None
@@ -91,7 +94,7 @@ class Duplicates(Common):
     """Which scenes are of one place, and how does one lie in the other?"""
 
     repository: RepositoryPath
-    """Folder of the repository."""
+    """Folder of the repository, or s3://bucket/prefix."""
     json: bool = False
     """Print one JSON object on stdout."""
 
@@ -101,7 +104,7 @@ class Localize(Common):
     """In which scene, and from where, was a photo taken?"""
 
     repository: RepositoryPath
-    """Folder of the repository."""
+    """Folder of the repository, or s3://bucket/prefix."""
     photo: Annotated[Positional[Path], arg(metavar="PHOTO")]
     """The photo."""
     focal: Annotated[float | None, arg(metavar="PX")] = None

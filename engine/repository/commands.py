@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import math
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from engine.api.errors import CaptureError, CondenseError, QueryError, RepositoryError
-from engine.api.requests import EncodeViews, FindKeypoints, FitGrid, NameScene
 from engine.api.scene import Float32
 from engine.captures import open_capture
 from engine.captures.photos import image_size
-from engine.driving import drive, open_session, run_job
+from engine.driving import run_job
 from engine.features import encoders_id
-from engine.repository.adding import record_of
 from engine.repository.align import Alignment
 from engine.repository.answers import check_words
 from engine.repository.cli import Align, Duplicates, IndexAdd, IndexList, IndexRemove, Localize, Search
+from engine.repository.many import outcomes
 from engine.repository.photo import PhotoQuery, describe_photo, read_photo
 from engine.repository.pose import Pose
 from engine.repository.scenes import SceneRow
 from engine.repository.search import CONFIDENT, Alike, Ranked, Repository
+from engine.repository.shortlist import build_index, index_due
 from engine.repository.store import open_store
 
 MOST_FOCAL = 1e6
@@ -49,46 +50,37 @@ def run(command: Any) -> dict[str, Any]:
 
 
 def add(command: IndexAdd) -> dict[str, Any]:
-    """Add captures one after another, each whole before the next is begun; one that cannot be added is told and passed
-    over.
+    """Add captures, each whole or not at all; one that cannot be added is told and passed over.
 
     Raises:
-        QueryError: no captures are named.
-        CondenseError: not one of them could be added.
+        QueryError: no captures are named, or no workers.
+        CondenseError: not one of them could be added, or the repository cannot be written.
     """
     if not command.captures:
         raise QueryError("no captures to add", expected="condense index add REPO CAPTURE…")
+    if command.workers < 1:
+        raise QueryError("nobody to add them", found=f"--workers {command.workers}", expected="1 or more")
     store = open_store(command.repository, make=True)
-    there = {row.fingerprint for row in store.rows()}
     added: list[str] = []
     passed: list[str] = []
     failed: list[dict[str, str]] = []
     first: CondenseError | None = None
-    for number, path in enumerate(command.captures, start=1):
-        print(f"{number} of {len(command.captures)}: {path}", file=sys.stderr)
-        try:
-            capture = open_capture(Path(path))
-            if capture.fingerprint in there and not command.again:
-                passed.append(capture.name)
-                continue
-            session = open_session(command, path)
-            for request in (FitGrid(seconds=command.seconds), EncodeViews(encoder=command.encoder)):
-                drive(session, request)
-            for request in (FindKeypoints(), NameScene()):
-                drive(session, request)
-            store.add(record_of(session.scene))
-        except CondenseError as e:
-            if isinstance(e, RepositoryError) and e.path == str(store.path):
-                raise  # the next will fare no better
-            print(f"warning: {e.text()}", file=sys.stderr)
-            failed.append({"capture": path, "why": e.what})
-            first = first or e
-            continue
-        there.add(capture.fingerprint)
-        added.append(capture.name)
+    with closing(outcomes(command, list(dict.fromkeys(command.captures)))) as told:
+        for outcome in told:
+            if outcome.error is not None:
+                error = outcome.raised()
+                if outcome.fatal:
+                    raise error  # the next will fare no better
+                print(f"warning: {error.text()}", file=sys.stderr)
+                failed.append({"capture": outcome.path, "why": error.what})
+                first = first or error
+            elif outcome.name is not None:
+                (added if outcome.added else passed).append(outcome.name)
     if first is not None and not added and not passed:
         raise first
-    return {"added": added, "passed_over": passed, "failed": failed, "scenes": len(store.rows())}
+    if index_due(store):
+        run_job("Indexing keypoints", build_index(store, command.seed))
+    return {"added": added, "passed_over": passed, "failed": failed, "scenes": store.count()}
 
 
 def remove(command: IndexRemove) -> dict[str, Any]:
@@ -105,7 +97,7 @@ def remove(command: IndexRemove) -> dict[str, Any]:
     return {"removed": len(set(chosen)), "scenes": len(rows) - len(set(chosen))}
 
 
-def listed(folder: Path) -> dict[str, Any]:
+def listed(folder: str) -> dict[str, Any]:
     """The scenes of a repository, and how large it is."""
     store = open_store(folder)
     rows = store.rows()
@@ -212,7 +204,7 @@ def _alignment(alignment: Alignment | None) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _named(rows: list[SceneRow], scene: str, folder: Path) -> int:
+def _named(rows: list[SceneRow], scene: str, folder: str) -> int:
     """Id of a scene.
 
     Raises:
@@ -225,7 +217,7 @@ def _named(rows: list[SceneRow], scene: str, folder: Path) -> int:
     return fits[0].id
 
 
-def _opened(folder: Path) -> Repository:
+def _opened(folder: str) -> Repository:
     repository = Repository(open_store(folder))
     if not repository.rows:
         raise RepositoryError("the repository is empty", path=folder, mend="add captures: condense index add")

@@ -87,6 +87,10 @@ class SceneStore(Protocol):
         """One scene."""
         ...
 
+    def load_all(self, ids: list[int]) -> dict[int, SceneRecord]:
+        """Some scenes, without those that are gone."""
+        ...
+
     def codes(self, ids: list[int]) -> Iterator[tuple[int, Codes]]:
         """Ids and descriptors (K, D) of some scenes, without those that are gone."""
         ...

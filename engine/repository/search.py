@@ -151,8 +151,12 @@ class Repository:
         """The scenes that a photo may show: those with a camera to be believed first, then by score."""
         found: list[Ranked] = []
         sure = False
-        for row, score in self.best(photo.descriptors)[:VERIFIED]:
-            record, pose = self.store.load(row.id), None
+        best = self.best(photo.descriptors)[:VERIFIED]
+        records = self.store.load_all([row.id for row, _ in best])
+        for row, score in best:
+            if (record := records.get(row.id)) is None:
+                continue  # removed meanwhile
+            pose = None
             if not sure:
                 matched = mutual_nearest(photo.descriptors, decode(record.codes))
                 pose = place(photo.pos_px, record.pos_w, matched, photo.size, photo.focal, seed)
@@ -163,7 +167,8 @@ class Repository:
     def by_scene(self, scene: SceneRecord, seed: int = 0) -> list[Alike]:
         """The scenes most like one, without itself, and how it lies in them."""
         near = self._near(scene)
-        found = [Alike(row, score, align(scene, self.store.load(row.id), seed)) for row, score in near]
+        records = self.store.load_all([row.id for row, _ in near])
+        found = [Alike(row, s, align(scene, records[row.id], seed)) for row, s in near if row.id in records]
         return sorted(found, key=lambda a: (-a.confidence if a.confidence >= CONFIDENT else 0.0, -a.score))
 
     def _near(self, scene: SceneRecord) -> list[tuple[SceneRow, float]]:
@@ -207,8 +212,9 @@ class Repository:
             if id in self._place:
                 best[id] = max(best.get(id, 0.0), chance * weight[name])
         found: list[Worded] = []
-        for id in sorted(best, key=lambda id: (-best[id], id))[:most]:
-            places = [p for p in self.store.load(id).places if p.name in weight]
+        records = self.store.load_all(sorted(best, key=lambda id: (-best[id], id))[:most])
+        for id, record in records.items():
+            places = [p for p in record.places if p.name in weight]
             fits = sorted((p._replace(chance=p.chance * weight[p.name]) for p in places), key=lambda p: -p.chance)
             found.append(Worded(self._rows[self._place[id]], best[id], tuple(fits)))
         return found

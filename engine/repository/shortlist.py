@@ -25,7 +25,7 @@ LISTED = 4.0
 """Of the square root of the number of scenes: so long is a shortlist."""
 PROBES = 3
 BLOCK = 4096
-"""Ids whose postings lie together: tallies of one block stay in the processor's nearest cache."""
+"""Scenes at most whose postings lie together: tallies of one block stay in the processor's nearest cache."""
 GROWTH = 8
 """A codebook is made anew when the repository has grown so many times since."""
 SAMPLED = 2048
@@ -57,7 +57,7 @@ class Shortlist:
         self._store = store
         self._book: Codebook | None = None
         self._mark: int | None = None
-        self._blocks: dict[int, _Block] = {}
+        self._blocks: list[_Block] = []
         self._bare = np.empty(0, np.int64)
 
     def follow(self, ids: NDArray[np.int64], mark: int) -> None:
@@ -68,24 +68,20 @@ class Shortlist:
             mark: of the store's codebook.
         """
         if mark != self._mark:
-            self._book, self._mark, self._blocks = self._store.codebook(), mark, {}
+            self._book, self._mark, self._blocks = self._store.codebook(), mark, []
         if self._book is None:
             self._bare = ids
             return
-        kept: dict[int, _Block] = {}
-        bare: list[NDArray[np.int64]] = []
-        number = ids // BLOCK
-        for n in np.unique(number):
-            those = ids[number == n]
-            old = self._blocks.get(int(n))
-            if old is None or not np.array_equal(old.ids, those):
-                old = self._read(those, len(self._book.codes))
-            kept[int(n)] = old
-            worded = np.zeros(len(those), np.bool_)
-            worded[old.members] = True
-            bare.append(those[~worded])
-        self._blocks = kept
-        self._bare = np.concatenate(bare) if bare else np.empty(0, np.int64)
+        old = {int(block.ids[0]): block for block in self._blocks}
+        self._blocks = []
+        for those in np.split(ids, np.searchsorted(ids, sorted(old)[1:])):
+            for part in np.split(those, range(BLOCK, len(those), BLOCK)):
+                if len(part):
+                    known = old.get(int(part[0]))
+                    same = known is not None and np.array_equal(known.ids, part)
+                    self._blocks.append(known if same else self._read(part, len(self._book.codes)))
+        bare = [block.ids[np.bincount(block.members, minlength=len(block.ids)) == 0] for block in self._blocks]
+        self._bare = np.concatenate([np.empty(0, np.int64), *bare])
 
     def best(self, descriptors: Float32, count: int) -> NDArray[np.int64] | None:
         """Ids of the ``count`` scenes to compare with (N, D) unit descriptors, in no order; None: there is no index."""
@@ -93,11 +89,11 @@ class Shortlist:
             return None
         words, worth = self._book.probes(descriptors, PROBES)
         scores: list[Float32] = []
-        for block in self._blocks.values():
+        for block in self._blocks:
             score = np.zeros(len(block.ids), np.float32)
             tally(block.starts, block.members, words, worth, score)
             scores.append(score)
-        ids = np.concatenate([b.ids for b in self._blocks.values()]) if self._blocks else np.empty(0, np.int64)
+        ids = np.concatenate([np.empty(0, np.int64), *(block.ids for block in self._blocks)])
         if len(ids) <= count:
             return ids
         best = ids[np.argpartition(-np.concatenate(scores), count)[:count]]

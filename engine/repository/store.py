@@ -126,17 +126,26 @@ class SqliteStore:
 
     def load(self, id: int) -> SceneRecord:
         """See ``SceneStore``."""
+        found = self.load_all([id])
+        if id not in found:
+            raise no_scene(self.path, id)
+        return found[id]
+
+    def load_all(self, ids: list[int]) -> dict[int, SceneRecord]:
+        """See ``SceneStore``."""
         asked = (
             "SELECT fingerprint, name, path, weights, extent_w, keypoints, dim, thumbnail, box, pos, codes, places,"
             " cameras FROM scenes JOIN condensed USING (id) WHERE id = ?"
         )
         with self._open() as db:
-            found = db.execute(asked, (id,)).fetchone()
-        if found is None:
-            raise no_scene(self.path, id)
-        fingerprint, name, path, weights, extent_w, count, dim, thumbnail, *blobs = found
-        pos_w, codes, places, cameras = unpack(Packed(*blobs), count, dim)
-        return SceneRecord(fingerprint, name, path, weights, pos_w, codes, extent_w, places, thumbnail, cameras)
+            found = [(id, db.execute(asked, (id,)).fetchone()) for id in ids]
+        out: dict[int, SceneRecord] = {}
+        for id, row in found:
+            if row is not None:
+                *head, extent_w, count, dim, thumbnail = row[:8]
+                pos_w, codes, places, cameras = unpack(Packed(*row[8:]), count, dim)
+                out[id] = SceneRecord(*head, pos_w, codes, extent_w, places, thumbnail, cameras)
+        return out
 
     def codes(self, ids: list[int]) -> Iterator[tuple[int, Codes]]:
         """See ``SceneStore``."""
@@ -268,15 +277,19 @@ _ANEW = "bring back a copy, or make the repository anew with condense index add"
 
 
 def open_store(where: Path | str, *, make: bool = False) -> SceneStore:
-    """The repository in a folder.
+    """The repository in a folder, or under an address such as ``s3://bucket/prefix``.
 
     Args:
-        where: its folder.
+        where: its folder or address.
         make: make one if there is none.
 
     Raises:
         RepositoryError: there is none; it is damaged, of a newer version, or cannot be read or made.
     """
+    if isinstance(where, str) and "://" in where:
+        from engine.repository.lance import open_lance
+
+        return open_lance(where, make=make)
     return open_sqlite(Path(where), make=make)
 
 

@@ -192,8 +192,8 @@ def test_words_read_only_the_scenes_they_tell_of(store: SceneStore, monkeypatch:
     for n in range(6):
         store.add(record(500 + n, places=(NamedPlace("lamp", 0.3 + 0.1 * n, (0.0, 0.0, float(n))),)))
     read: list[int] = []
-    load = type(store).load
-    monkeypatch.setattr(type(store), "load", lambda s, id: (read.append(id), load(s, id))[1])
+    load = type(store).load_all
+    monkeypatch.setattr(type(store), "load_all", lambda s, ids: (read.extend(ids), load(s, ids))[1])
     found = Repository(store).by_words("lamp", [Vocabulary(["lamp", "piano"], words)], most=2)
     assert [(w.row.name, w.score) for w in found] == [
         ("room 505", pytest.approx(0.8)),
