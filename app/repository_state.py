@@ -176,8 +176,10 @@ def reason(asked: Asking, found: FoundScene) -> str:
     if asked == "photo":
         if found.camera is None:
             return "not asked for a camera: the first is sure enough, or too few keypoints match"
-        return f"{found.inliers} of {found.matches} matched keypoints agree on one camera"
+        agree = f"{found.inliers} of {found.matches} matched keypoints agree on one camera"
+        return f"{agree}; another is about as likely" if found.ambiguous else agree
     if (found.confidence or 0.0) < BELIEVED:
         return f"{found.inliers or 'no'} keypoints align, which is chance"
     shared = "" if found.overlap is None else f", {found.overlap:.0%} of it overlaps"
-    return f"{found.inliers} of {found.matches} matched keypoints align{shared}"
+    otherwise = "; turned otherwise they align about as well" if found.ambiguous else ""
+    return f"{found.inliers} of {found.matches} matched keypoints align{shared}{otherwise}"

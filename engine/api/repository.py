@@ -207,6 +207,7 @@ class FoundScene:
         camera: of the photo, in this scene's world and at the size of ``ScenesFound.photo``.
         places: where things are that words mean, the likeliest first.
         overlap: share of the other scene's keypoints that lie near some of this one's.
+        ambiguous: another camera, or transform, is about as likely: the scene looks the same from two sides.
     """
 
     card: SceneCard
@@ -217,6 +218,7 @@ class FoundScene:
     camera: Camera | None = None
     places: tuple[FoundPlace, ...] = ()
     overlap: float | None = None
+    ambiguous: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

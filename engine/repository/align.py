@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-from engine.repository.pose import mutual_nearest
+from engine.repository.pose import RIVAL, mutual_nearest
 from engine.repository.record import SceneRecord, decode
 
 Float64 = NDArray[np.float64]
@@ -30,6 +30,8 @@ TRIMMINGS = 6
 LEAST_MATCHES = 6
 MOST_SCALE = 3.0
 """Of the scenes' extents to each other after alignment: a scene shrunk to a point would agree with anything."""
+ANOTHER_DEGREES = 20.0
+"""Turned by more, a transform is another one."""
 MIDDLE, MIDDLE_CHANGED, STEEPNESS = 24.0, 64.0, 3.0
 """Inliers at which two scenes are as likely of one place as not, where all is as it was and where it is not, and how
 many more make it e times likelier. Of 64 rooms scanned twice three had less than 24 inliers; of two different rooms,
@@ -45,6 +47,7 @@ class Alignment:
         matched: (M, 2) int64, rows of mutual nearest keypoints of a and b.
         inliers: (M,) bool.
         overlap: share of the keypoints of a that come to lie near some of b.
+        rival: how many of the others agree with one transform that is turned otherwise.
         agreement: the lowest cosines of keypoints to the best beside them in the other scene (5th percentile).
     """
 
@@ -52,7 +55,13 @@ class Alignment:
     matched: NDArray[np.int64]
     inliers: NDArray[np.bool_]
     overlap: float
+    rival: int
     agreement: float
+
+    @property
+    def ambiguous(self) -> bool:
+        """Whether another transform is about as likely, as between places that look the same from two sides."""
+        return self.rival >= max(MIDDLE, RIVAL * self.count)
 
     @property
     def changed(self) -> bool:
@@ -82,12 +91,14 @@ def align(a: SceneRecord, b: SceneRecord, seed: int = 0) -> Alignment | None:
     linear, shift = similarity(source[drawn], target[drawn])
     scale = np.cbrt(np.maximum(np.linalg.det(linear), 0)) * a.extent_w / b.extent_w
     within = WITHIN * b.extent_w
-    error, least = np.full(len(matched), np.inf), float(len(matched))
+    error, least, first = np.full(len(matched), np.inf), float(len(matched)), 0
+    agreeing = np.zeros((TRIALS, len(matched)), np.bool_)
     for n in np.flatnonzero((scale > 1 / MOST_SCALE) & (scale < MOST_SCALE)):
         of_n = np.linalg.norm(source @ linear[n].T + shift[n] - target, axis=1) / within
+        agreeing[n] = of_n < 1
         cost = float(np.minimum(of_n**2, 1).sum())  # MSAC: Torr and Zisserman, CVIU 2000
         if cost < least:
-            error, least = of_n, cost
+            error, least, first = of_n, cost, int(n)
     agree = np.flatnonzero(error < 1)
     if len(agree) < LEAST_MATCHES:
         return None
@@ -98,10 +109,19 @@ def align(a: SceneRecord, b: SceneRecord, seed: int = 0) -> Alignment | None:
         error = np.linalg.norm(source @ turn[0].T + move[0] - target, axis=1) / within
     a_to_b = np.eye(4)
     a_to_b[:3, :3], a_to_b[:3, 3] = turn[0], move[0]
+    turned = _degrees(linear, linear[first]) > ANOTHER_DEGREES
+    rival = int(agreeing[turned][:, error >= 1].sum(axis=1).max(initial=0))
     there = a.pos_w @ turn[0].T + move[0]
     distance, _ = KDTree(b.pos_w).query(there)
     overlap = float((distance < NEAR * b.extent_w).mean())
-    return Alignment(a_to_b, matched, error < 1, overlap, _agreement(there, a, b))
+    return Alignment(a_to_b, matched, error < 1, overlap, rival, _agreement(there, a, b))
+
+
+def _degrees(linear: Float64, other: Float64) -> Float64:
+    """(T,) angles between scaled rotations (T, 3, 3) and another one."""
+    scale = np.sqrt((linear**2).sum(axis=(1, 2)) * (other**2).sum()) / 3
+    cosine = ((linear * other).sum(axis=(1, 2)) / np.maximum(scale, 1e-12) - 1) / 2
+    return np.rad2deg(np.arccos(np.clip(cosine, -1, 1)))
 
 
 def _agreement(there: Float64, a: SceneRecord, b: SceneRecord) -> float:

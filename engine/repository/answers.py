@@ -67,6 +67,7 @@ def by_photo(service: RepositoryService, request: FindByPhoto) -> Iterator[Reply
         FoundScene(
             card(r.row), r.score, r.confidence, 0 if r.pose is None else r.pose.count,
             0 if r.pose is None else len(r.pose.matched), None if r.pose is None else r.pose.camera,
+            ambiguous=r.pose is not None and r.pose.ambiguous,
         )
         for r in ranked
     )  # fmt: skip
@@ -169,6 +170,7 @@ def alike(service: RepositoryService, request: FindAlike) -> Iterator[Reply | No
             card(a.row), a.score, a.confidence, 0 if a.alignment is None else a.alignment.count,
             0 if a.alignment is None else len(a.alignment.matched),
             overlap=None if a.alignment is None else a.alignment.overlap,
+            ambiguous=a.alignment is not None and a.alignment.ambiguous,
         )
         for a in found
     )  # fmt: skip

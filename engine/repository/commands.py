@@ -197,10 +197,10 @@ def _by_scene(found: list[Alike]) -> dict[str, Any]:
 
 def _alignment(alignment: Alignment | None) -> dict[str, Any]:
     if alignment is None:
-        return {"inliers": 0, "overlap": None, "changed": None, "a_to_b": None}
+        return {"inliers": 0, "overlap": None, "changed": None, "ambiguous": None, "a_to_b": None}
     return {
         "inliers": alignment.count, "overlap": round(alignment.overlap, 4), "changed": alignment.changed,
-        "a_to_b": alignment.a_to_b.tolist(),
+        "ambiguous": alignment.ambiguous, "a_to_b": alignment.a_to_b.tolist(),
     }  # fmt: skip
 
 
@@ -261,6 +261,7 @@ def _by_words(repository: Repository, text: str, count: int) -> dict[str, Any]:
 
 def _pose(pose: Pose | None) -> dict[str, Any]:
     if pose is None:
-        return {"inliers": 0, "pose_c2w": None, "focal": None}
+        return {"inliers": 0, "pose_c2w": None, "focal": None, "ambiguous": None}
     focal = float(pose.camera.intrinsics[0, 0])
-    return {"inliers": pose.count, "pose_c2w": pose.camera.c2w.tolist(), "focal": round(focal, 2)}
+    c2w = pose.camera.c2w.tolist()
+    return {"inliers": pose.count, "pose_c2w": c2w, "focal": round(focal, 2), "ambiguous": pose.ambiguous}

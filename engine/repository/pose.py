@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import poselib
@@ -26,6 +26,10 @@ MIDDLE, STEEPNESS = 11.0, 1.5
 any other, one had 9 or, its focal length unknown, 11. Inliers at which a pose is as likely right as wrong, and how many
 more make it e times likelier."""
 
+RIVAL = 0.7
+"""Of a pose's inliers, that another pose must have without these for nothing to tell the two apart: so it is where a
+place looks the same from two sides."""
+
 
 @dataclass(frozen=True, eq=False)
 class Pose:
@@ -35,11 +39,18 @@ class Pose:
         camera: with the focal length that was given or found.
         matched: (M, 2) int64, rows of mutual nearest keypoints of the photo and of the scene.
         inliers: (M,) bool, those that the camera agrees with.
+        rival: how many of the others agree with one other camera.
     """
 
     camera: Camera
     matched: NDArray[np.int64]
     inliers: NDArray[np.bool_]
+    rival: int = 0
+
+    @property
+    def ambiguous(self) -> bool:
+        """Whether another camera is about as likely, as in a place that looks the same from two sides."""
+        return self.rival >= max(MIDDLE, RIVAL * self.count)
 
     @property
     def count(self) -> int:
@@ -91,12 +102,20 @@ def place(
         return _solved(seen, there, matched, size, f, seed)
 
     if focal is not None:
-        return solve(focal)
-    found = _most([solve(f * max(size)) for f in FOCALS])
+        found = solve(focal)
+    else:
+        found = _most([solve(f * max(size)) for f in FOCALS])
+        if found is not None:
+            best = float(found.camera.intrinsics[0, 0])
+            found = _most([found, *(solve(f * best) for f in FINER)])
     if found is None:
         return None
+    others = ~found.inliers
+    if others.sum() < max(MIDDLE, RIVAL * found.count):
+        return found
     best = float(found.camera.intrinsics[0, 0])
-    return _most([found, *(solve(f * best) for f in FINER)])
+    second = _solved(seen[others], there[others], matched[others], size, best, seed)
+    return found if second is None else replace(found, rival=second.count)
 
 
 def _most(poses: list[Pose | None]) -> Pose | None:

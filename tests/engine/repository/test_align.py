@@ -11,8 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
+from engine.api.camera import look_at
 from engine.api.jobs import finish
 from engine.repository.align import align, similarity
+from engine.repository.pose import place
 from engine.repository.record import SceneRecord, decode, encode
 from engine.repository.search import Repository
 from engine.repository.store import open_store
@@ -111,3 +113,44 @@ def test_what_was_moved_between_scans_is_told() -> None:
     back = align(replace(again, codes=encode(described)), scene)
     assert back is not None
     assert abs(back.agreement - refurnished.agreement) < 0.05
+
+
+def symmetric(seed: int) -> SceneRecord:
+    """A scene that looks the same turned by half a turn about its third axis."""
+    half = record(seed, keypoints=100)
+    pos_w = np.concatenate([half.pos_w, half.pos_w * np.array([-1, -1, 1], np.float32)])
+    return replace(half, pos_w=pos_w, codes=np.concatenate([half.codes, half.codes]))
+
+
+def test_a_room_that_looks_the_same_from_two_sides_is_told() -> None:
+    scene = symmetric(3)
+    rng = np.random.default_rng(1)
+
+    def scanned_again(of: SceneRecord) -> SceneRecord:
+        described = decode(of.codes) + 0.05 * unit(rng, len(of))
+        described /= np.linalg.norm(described, axis=1, keepdims=True)
+        return replace(of, fingerprint="again", codes=encode(described))
+
+    found = align(scene, scanned_again(scene))
+    assert found is not None
+    assert found.confidence > 0.9  # it is the place; how it lies is another matter
+    assert found.ambiguous
+    plain = record(3, keypoints=200)
+    other = align(plain, scanned_again(plain))
+    assert other is not None
+    assert not other.ambiguous
+
+
+def test_a_photo_that_fits_from_two_sides_is_told() -> None:
+    scene = symmetric(5)
+    camera = look_at([6.0, 1.0, 2.0], [0, 0, 0], [0, 0, 1], fov_y=45, width=640, height=480)
+    pos_px, _ = camera.project(scene.pos_w.astype(np.float64))
+    rows = np.arange(100)
+    turned = np.where(rows < 55, rows, rows + 100)  # of twins either is as like, so some are matched the other way
+    found = place(pos_px[:100], scene.pos_w, np.stack([rows, turned], axis=1), (640, 480), camera.intrinsics[0, 0])
+    assert found is not None
+    assert (found.count, found.rival) == (55, 45)
+    assert found.ambiguous
+    sure = place(pos_px[:100], scene.pos_w, np.stack([rows, rows], axis=1), (640, 480), camera.intrinsics[0, 0])
+    assert sure is not None
+    assert not sure.ambiguous
