@@ -34,7 +34,7 @@ class ComparisonDesk:
         """Keep what the present encoder says of the photos, to see it beside another's; or no longer."""
         s = self._store.state
         if s.kept_features is not None:
-            self._store.update(kept_features=None)
+            self._store.update(kept_features=None, notice="The comparison is over")
             return
         title = encoder_title(s.encoder, None if s.weights is None else s.weights.folder)
         self._store.update(
