@@ -13,16 +13,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.annotations.strokes import ViewHits, lifted, seen_mask, view_hits
+from engine.annotations.strokes import SIDE, ViewHits, lifted, seen_mask, view_hits
 from engine.api.jobs import Job, Progress, told_as
-from engine.metrics.truth import DepthView, reproject
+from engine.metrics.truth import DepthView, depth_views, reproject, view_pairs
 
 if TYPE_CHECKING:
+    from engine.captures import Capture
     from engine.grid.radiance import RadianceGrid
     from engine.training.rooms.shards import RoomCapture
 
 LEAST_PIXELS = 100
 """That a photo must show of a thing."""
+PAIRS = 40
+DISC = 0.1
+"""Radius, of a photo's width."""
 
 Bool = NDArray[np.bool_]
 
@@ -59,6 +63,43 @@ def seen_elsewhere(room: RoomCapture, grid: RadianceGrid, things: Iterable[int])
             both = _seen_too(depth[other], depth[source])
             if (truth[other] & both).sum() >= LEAST_PIXELS:
                 out.append((_iou(found & both, truth[other] & both), _iou(found, truth[other])))
+    return out
+
+
+def discs_elsewhere(
+    capture: Capture, grid: RadianceGrid, rng: np.random.Generator, count: int = 200
+) -> Job[list[float]]:
+    """Label a disc in one photo and see it in another: IoU against the disc carried over by the capture's own depth, on
+    the pixels whose surface both photos see. For captures whose things nobody has named.
+
+    Args:
+        capture: with depth.
+        grid: of the scene.
+        rng: draws pairs of views, turned by 5 to 60 degrees, and discs of a tenth of a photo's width.
+        count: of discs.
+
+    Raises:
+        CaptureError: a photo or its depth cannot be read.
+    """
+    views, _ = yield from depth_views(capture, SIDE)
+    pairs = yield from view_pairs(views, PAIRS, rng)
+    known: dict[int, ViewHits] = {}
+    out: list[float] = []
+    for n in range(count if pairs else 0):
+        a, b = pairs[n % len(pairs)]
+        for view in (a, b):
+            if view not in known:
+                known[view] = yield from told_as(view_hits(grid, views[view].camera), Progress(n, count, "discs"))
+        yield Progress(n, count, "discs")
+        size = np.array([views[a].camera.width, views[a].camera.height])
+        middle = rng.uniform(0.15, 0.85, 2) * size
+        disc = np.linalg.norm(views[a].camera.pixel_grid() - middle, axis=1) < DISC * size[0]
+        rows = lifted(known[a], disc.reshape(size[::-1]))
+        there_px, both = reproject(views[b], views[a], views[b].camera.pixel_grid())
+        truth = both & (np.linalg.norm(there_px - middle, axis=1) < DISC * size[0])
+        if truth.sum() >= LEAST_PIXELS:
+            found = _at(seen_mask(known[b], rows), views[b].depth_z.shape).ravel()
+            out.append(_iou(found & both, truth))
     return out
 
 

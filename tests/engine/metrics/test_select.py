@@ -15,7 +15,7 @@ from engine.api.camera import Camera, look_at
 from engine.api.jobs import finish
 from engine.captures.capture import Photo
 from engine.metrics.select import KnownRoom, clicked, first_click, iou, next_click
-from engine.metrics.strokes import seen_elsewhere
+from engine.metrics.strokes import discs_elsewhere, seen_elsewhere
 from engine.training.rooms.grid import fused_grid
 from tests.conftest import cast_cube_on_plane
 from tests.engine.annotations.made import cuboid, solid
@@ -78,7 +78,7 @@ class CubeRoom:
 
     @property
     def views(self) -> list[SimpleNamespace]:
-        return [SimpleNamespace(index=i, camera=c, held_out=False) for i, c in enumerate(self.cameras)]
+        return [SimpleNamespace(index=i, camera=c, held_out=False, has_depth=True) for i, c in enumerate(self.cameras)]
 
     def read(self, i: int, max_side: int | None = None, depth: bool = False) -> Photo:
         del max_side, depth
@@ -107,3 +107,15 @@ def test_a_label_made_in_one_photo_is_seen_in_the_others() -> None:
     assert shared.mean() > 0.8
     # from behind, only the top was seen
     assert whole.min() < 0.6 < whole.max()
+
+
+def test_discs_lie_where_depth_puts_them() -> None:
+    cameras = [
+        look_at([3 * np.cos(a), 3 * np.sin(a), 1.8], [0, 0, 0.4], [0, 0, 1], fov_y=50, width=160, height=120)
+        for a in np.arange(6) * np.pi / 9
+    ]
+    room = CubeRoom(cameras)
+    grid = finish(fused_grid(room, 120_000))
+    found = finish(discs_elsewhere(room, grid, np.random.default_rng(0), count=30))  # type: ignore[arg-type]
+    assert len(found) > 15
+    assert np.mean(found) > 0.75
