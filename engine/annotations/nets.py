@@ -74,7 +74,8 @@ class SelectNets:
             tensors |= {f"{name}.mean": net.mean, f"{name}.scale": net.scale}
             for n, (weight, bias) in enumerate(net.layers):
                 tensors |= {f"{name}.weight.{n}": weight, f"{name}.bias.{n}": bias}
-        write_tensors(path, tensors, {"format": FORMAT})
+        made = {"licence": "Apache-2.0", "made_by": "python -m engine.training.select"}
+        write_tensors(path, tensors, {"format": FORMAT, **made})
 
 
 def nets_path() -> Path:
