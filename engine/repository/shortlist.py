@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from engine.api.jobs import Job, Progress
 from engine.api.scene import Float32
 from engine.march.rays import jit
-from engine.repository.codebook import POINTS_PER_CENTRE, Codebook, Words, centres_for, train
+from engine.repository.codebook import CENTRES, POINTS_PER_CENTRE, Codebook, Words, train
 from engine.repository.scenes import SceneStore
 
 EXACT = 400
@@ -151,7 +151,7 @@ def build_index(store: SceneStore, seed: int = 0) -> Job[Codebook | None]:
     ids = [row.id for row in store.rows()]
     rng = np.random.default_rng(seed)
     drawn = sorted(int(n) for n in rng.choice(len(ids), min(len(ids), SAMPLED), replace=False))
-    each = -(-centres_for(len(ids)) * POINTS_PER_CENTRE // max(len(drawn), 1))
+    each = -(-CENTRES * POINTS_PER_CENTRE // max(len(drawn), 1))
     sample: list[NDArray[np.int8]] = []
     for start in range(0, len(drawn), BATCH):
         yield Progress(start, len(drawn), "scenes", "reading keypoints")

@@ -29,7 +29,7 @@ from engine.repository.photo import PhotoQuery
 from engine.repository.record import NamedPlace, SceneRecord, decode, encode
 from engine.repository.scenes import SceneStore
 from engine.repository.search import CONFIDENT, Repository
-from engine.repository.shortlist import build_index, index_due, listed_of
+from engine.repository.shortlist import EXACT, build_index, index_due, listed_of
 from engine.repository.store import open_store
 from engine.runtime import set_threads
 
@@ -184,15 +184,13 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
     }.items():
         cost.plot(scenes, [r[key] for r in rows], "o-", label=label, linewidth=2, markersize=4)
     cost.set(xscale="log", yscale="log", xlabel="scenes", ylabel="ms a photo, median", title="Cost of a query")
-    for key, label in {
-        "listed_recall": "right scene in the shortlist",
-        "listed_recall_10": "of the exact best 10",
-    }.items():
-        kept.plot(scenes, [r[key] for r in rows], "o-", label=label, linewidth=2, markersize=4)
+    for key, style, label in (("listed_recall", "o-", "right scene"), ("listed_recall_10", "s--", "the exact best 10")):
+        kept.plot(scenes, [r[key] for r in rows], style, label=label, linewidth=2, markersize=5)
     kept.set(xscale="log", xlabel="scenes", ylim=(0.5, 1.02), title="Share that is in the shortlist")
     for panel in (cost, kept):
         panel.grid(alpha=0.25)
         panel.legend(frameon=False, fontsize=8)
+    cost.axvline(EXACT, color="grey", linewidth=1, linestyle=":")
     figure.savefig(path, dpi=100)
 
 

@@ -32,8 +32,8 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shortlist, "LEAST_LISTED", 8)
     monkeypatch.setattr(shortlist, "LISTED", 1.0)
     monkeypatch.setattr(shortlist, "BLOCK", 16)
-    monkeypatch.setattr(codebook, "LEAST_CENTRES", 64)
-    monkeypatch.setattr(codebook, "MOST_CENTRES", 64)
+    monkeypatch.setattr(codebook, "CENTRES", 64)
+    monkeypatch.setattr(shortlist, "CENTRES", 64)
 
 
 @pytest.fixture

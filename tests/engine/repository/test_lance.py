@@ -62,8 +62,8 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shortlist, "EXACT", 20)
     monkeypatch.setattr(shortlist, "LEAST_LISTED", 8)
     monkeypatch.setattr(shortlist, "LISTED", 1.0)
-    monkeypatch.setattr(codebook, "LEAST_CENTRES", 64)
-    monkeypatch.setattr(codebook, "MOST_CENTRES", 64)
+    monkeypatch.setattr(codebook, "CENTRES", 64)
+    monkeypatch.setattr(shortlist, "CENTRES", 64)
 
 
 def scenes() -> list[SceneRecord]:
