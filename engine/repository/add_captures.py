@@ -17,8 +17,9 @@ from engine.api.requests import EncodeViews, FindKeypoints, FitGrid, NameScene
 from engine.captures import open_capture
 from engine.prompting import name
 from engine.repository.adding import record_of
+from engine.repository.shortlist import build_index, index_due
 from engine.results import ResultStore
-from engine.scene_state import SceneState, progress_reply
+from engine.scene_state import SceneState, progress_reply, without_replies
 
 if TYPE_CHECKING:
     from engine.repository.store import SqliteStore
@@ -85,6 +86,8 @@ def add_captures(
         yield listed()
     if failed and not added and not passed:
         raise failed[0][1]
+    if index_due(store):
+        yield from without_replies(build_index(store, means.seed))
     texts = tuple((path, e.text()) for path, e in failed)
     yield CapturesAdded(id=request.id, added=tuple(added), passed_over=tuple(passed), failed=texts)
     metrics = {"added": float(len(added)), "failed": float(len(failed))}

@@ -20,7 +20,9 @@ ITERATIONS = 2_000
 FOCALS = (0.55, 0.68, 0.85, 1.05, 1.3, 1.6)
 """Of the longer side, that are tried where the focal length is not known: 85 to 35 degrees."""
 FINER = (0.9, 0.95, 1.05, 1.1)
-"""Of the best of these."""
+"""Of the best of these, where it is no chance."""
+PROMISING = 8
+"""Inliers; fewer are found in any scene."""
 MIDDLE, STEEPNESS = 11.0, 1.5
 """Of 40 photos of 20 rooms, 39 had 11 inliers or more in their own room, focal length known or not; 39 had at most 8 in
 any other, one had 9 or, its focal length unknown, 11. Inliers at which a pose is as likely right as wrong, and how many
@@ -105,7 +107,7 @@ def place(
         found = solve(focal)
     else:
         found = _most([solve(f * max(size)) for f in FOCALS])
-        if found is not None:
+        if found is not None and found.count >= PROMISING:
             best = float(found.camera.intrinsics[0, 0])
             found = _most([found, *(solve(f * best) for f in FINER)])
     if found is None:
