@@ -16,7 +16,8 @@ Float64 = NDArray[np.float64]
 WITHIN = 0.008
 """Of a photo's width: an inlier's largest error. Keypoints of a scene are centres of voxels."""
 LEAST_MATCHES = 6
-ITERATIONS = 2_000
+ITERATIONS, FEWER_ITERATIONS = 2_000, 1_000
+"""Of RANSAC, and of each try of a focal length."""
 FOCALS = (0.55, 0.68, 0.85, 1.05, 1.3, 1.6)
 """Of the longer side, that are tried where the focal length is not known: 85 to 35 degrees."""
 FINER = (0.9, 0.95, 1.05, 1.1)
@@ -106,13 +107,13 @@ def place(
         return None
     seen, there = pos_px[matched[:, 0]], pos_w[matched[:, 1]].astype(np.float64)
 
-    def solve(f: float) -> Pose | None:
-        return _solved(seen, there, matched, size, f, seed)
+    def solve(f: float, iterations: int = ITERATIONS) -> Pose | None:
+        return _solved(seen, there, matched, size, f, seed, iterations)
 
     if focal is not None:
         found = solve(focal)
     else:
-        found = _most([solve(f * max(size)) for f in FOCALS])
+        found = _most([solve(f * max(size), FEWER_ITERATIONS) for f in FOCALS])
         if found is not None and found.count >= PROMISING:
             best = float(found.camera.intrinsics[0, 0])
             found = _most([found, *(solve(f * best) for f in FINER)])
@@ -133,12 +134,18 @@ def _most(poses: list[Pose | None]) -> Pose | None:
 
 
 def _solved(
-    seen: Float64, there: Float64, matched: NDArray[np.int64], size: tuple[int, int], focal: float, seed: int
+    seen: Float64,
+    there: Float64,
+    matched: NDArray[np.int64],
+    size: tuple[int, int],
+    focal: float,
+    seed: int,
+    iterations: int = ITERATIONS,
 ) -> Pose | None:
     width, height = size
     intrinsics = np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]])
     model = {"model": "PINHOLE", "width": width, "height": height, "params": [focal, focal, width / 2, height / 2]}
-    options = {"max_reproj_error": WITHIN * width, "seed": seed, "max_iterations": ITERATIONS}
+    options = {"max_reproj_error": WITHIN * width, "seed": seed, "max_iterations": iterations}
     pose, told = poselib.estimate_absolute_pose(seen, there, model, options, {})
     inliers = np.asarray(told["inliers"], np.bool_)
     if inliers.sum() < LEAST_MATCHES or not np.isfinite(pose.R).all() or not np.isfinite(pose.t).all():
