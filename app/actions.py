@@ -35,6 +35,29 @@ class Asks(Protocol):
     def paste_camera(self) -> None: ...
 
 
+class Measures(Protocol):
+    """Ruler and clip box."""
+
+    def toggle_clip(self) -> None: ...
+    def toggle_ruler(self) -> None: ...
+    def shorten_ruler(self) -> None: ...
+
+
+class KeepsScenes(Protocol):
+    """The repository."""
+
+    def toggle(self) -> None: ...
+    def open(self) -> None: ...
+    def make(self) -> None: ...
+    def add_this(self) -> None: ...
+    def add_more(self) -> None: ...
+    def remove(self) -> None: ...
+    def by_photo(self) -> None: ...
+    def by_words(self) -> None: ...
+    def alike(self) -> None: ...
+    def duplicates(self) -> None: ...
+
+
 class Target(Protocol):
     """What handlers act on; ``app.window.Window`` in the program."""
 
@@ -50,9 +73,10 @@ class Target(Protocol):
     def go_to(self, name: NamedView) -> None: ...
     def toggle_theme(self) -> None: ...
     def toggle_fullscreen(self) -> None: ...
-    def toggle_clip(self) -> None: ...
-    def toggle_ruler(self) -> None: ...
-    def shorten_ruler(self) -> None: ...
+    @property
+    def marks(self) -> Measures: ...
+    @property
+    def repository(self) -> KeepsScenes: ...
     def toggle_panels(self) -> None: ...
     def ask(self) -> None: ...
     def ask_like(self) -> None: ...
@@ -136,10 +160,10 @@ ACTIONS: tuple[Action, ...] = (
            "Write a smooth flight through the kept views as a video", group=1),
     Action("fly", "Fly", "View", _flip("fly"), "G", "fly", "Fly with W A S D Q E and the mouse; otherwise orbit",
            checkable=True, toolbar=True, group=1),
-    Action("ruler", "Measure", "View", lambda t: t.toggle_ruler(), "M", "",
+    Action("ruler", "Measure", "View", lambda t: t.marks.toggle_ruler(), "M", "",
            "Lengths between points you click", True),
-    Action("ruler_back", "Take the last point back", "View", lambda t: t.shorten_ruler(), "Backspace"),
-    Action("clip", "Clip box", "View", lambda t: t.toggle_clip(), "Shift+X", "",
+    Action("ruler_back", "Take the last point back", "View", lambda t: t.marks.shorten_ruler(), "Backspace"),
+    Action("clip", "Clip box", "View", lambda t: t.marks.toggle_clip(), "Shift+X", "",
            "Hide what lies outside a box; its faces are under Layers", True),
     Action("cutaway", "Cut away walls", "View", _flip("cutaway"), "X", "cutaway",
            "Hide surfaces from the side that no photo saw, so that a room opens", checkable=True, toolbar=True,
@@ -225,6 +249,29 @@ ACTIONS: tuple[Action, ...] = (
     Action("cancel_jobs", "Cancel all jobs", "Engine", lambda t: t.controller.jobs.cancel_all(), "Ctrl+.", "cancel",
            group=3),
 
+    Action("repository", "Repository panel", "Repository", lambda t: t.repository.toggle(), "F7", "repository",
+           "Many scenes in one place, to be asked by photos and words: bring the panel to the front, or hide it",
+           toolbar=True),
+    Action("repository_open", "Open repository…", "Repository", lambda t: t.repository.open(), "", "",
+           "Open a folder of condensed scenes", group=1),
+    Action("repository_make", "New repository…", "Repository", lambda t: t.repository.make(), "", "",
+           "Make a folder for condensed scenes", group=1),
+    Action("repository_photo", "Find the scene of a photo…", "Repository", lambda t: t.repository.by_photo(),
+           "Ctrl+Shift+R", "", "Which scene does a photo show, and from where? It can be dropped on the panel, too",
+           group=2),
+    Action("repository_words", "Find scenes by words", "Repository", lambda t: t.repository.by_words(), "Ctrl+R", "",
+           "Which scenes hold such a thing, and where?", group=2),
+    Action("repository_alike", "Scenes like this one", "Repository", lambda t: t.repository.alike(), "Ctrl+Shift+E", "",
+           "Other scans of the selected scene's place, or of the open capture's", group=2),
+    Action("repository_duplicates", "Find duplicates", "Repository", lambda t: t.repository.duplicates(), "Ctrl+D", "",
+           "All pairs of scenes that are of one place", group=2),
+    Action("repository_add", "Add this capture", "Repository", lambda t: t.repository.add_this(), "Ctrl+Shift+A", "",
+           "Condense the open capture and keep it in the repository", group=3),
+    Action("repository_add_more", "Add captures…", "Repository", lambda t: t.repository.add_more(), "", "",
+           "Fit, encode and condense a capture, or all captures of a folder", group=3),
+    Action("repository_remove", "Remove from the repository", "Repository", lambda t: t.repository.remove(), "", "",
+           "Take the selected scene out; its capture is not touched, and Ctrl+Z puts it back", group=3),
+
     Action("clear", "Clear match", "Help", lambda t: t.controller.escape(), "Esc", "", "One step back"),
     Action("commands", "Find a command…", "Help", lambda t: t.commands.toggle(), "Ctrl+Shift+P", "",
            "Type what you want to do, and Enter does it"),
@@ -239,6 +286,7 @@ MOUSE: tuple[tuple[str, str], ...] = (
     ("Shift-drag, right-drag", "Move sideways"),
     ("Wheel", "Nearer, farther"),
     ("Double-click", "Centre on this point"),
+    ("Drop a photo on the repository", "Which scene is it, and from where?"),
     ("Hover a photo", "Preview its match (Shift while one is pinned)"),
 )
 

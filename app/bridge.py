@@ -36,6 +36,7 @@ class Bridge(QObject):
         self._newest_match = 0
         self._newest_hover = self._forgotten_hover = 0
         self._since_open = 0
+        self._outliving: set[int] = set()  # requests that do not end with the capture
         self._again = QTimer(self)
         self._again.setSingleShot(True)
         self._again.setInterval(0)
@@ -49,6 +50,8 @@ class Bridge(QObject):
         """Queue a request with the engine."""
         if self._closed:
             return
+        if request.outlives:
+            self._outliving.add(request.id)
         if isinstance(request, HoverQuery):
             self._newest_hover = request.id
         elif isinstance(request, MatchQuery):
@@ -116,4 +119,4 @@ class Bridge(QObject):
         if isinstance(reply, MatchReply):
             return reply.id != self._newest_match
         # ids grow, so a smaller one belongs to the capture that was open before; 0 is the engine itself
-        return 0 < reply.id < self._since_open
+        return 0 < reply.id < self._since_open and reply.id not in self._outliving

@@ -12,10 +12,11 @@ from app.history import History
 from app.job_desk import JobDesk
 from app.keypoints import KeypointsDesk
 from app.photo_loader import PHOTO_SIDE, PhotoLoader
-from app.ports import Outbox, View
+from app.ports import Desk, Outbox, View
 from app.prompts import PromptsDesk
 from app.resolve import resolve
 from app.state import Answer, AppState, Banner, Colouring, PanelMode, Query, Store, fresh, with_item
+from app.stepping import step_back
 from app.training import TrainingDesk
 from app.view_state import ViewState
 from engine.api.replies import (
@@ -78,12 +79,17 @@ class Controller:
         self.keypoints = KeypointsDesk(self.store, outbox.send)
         self.comparison = ComparisonDesk(self.store, outbox.send)
         self.prompts = PromptsDesk(self.store, outbox.send, later, on_found)
+        self._desks: list[Desk] = [self.keypoints, self.comparison, self.prompts, self.training, self.jobs]
         self.store.listen(lambda _old, _new: self._refresh())
         self.history = History(self.store, self._ask, self.clear_query, self.prompts.ask)
 
     @property
     def state(self) -> AppState:
         return self.store.state
+
+    def join(self, desk: Desk) -> None:
+        """Another desk takes replies, before the others."""
+        self._desks.insert(0, desk)
 
     def attach(self, view: View) -> None:
         """Show everything on ``view`` once, then what changes."""
@@ -107,12 +113,12 @@ class Controller:
 
     def close_capture(self) -> None:
         """Back to the empty window; jobs stop."""
-        self.jobs.cancel_all()
+        self.jobs.cancel_all(of_capture=True)
         self._loader.forget()
         self._outbox.forget_match()
         self._outbox.forget_hover()
         self._open_id = 0
-        self.store.update(**fresh())
+        self.store.update(**fresh(self.state))
 
     def fit(self, *, refit: bool = False) -> None:
         self._start(FitGrid(refit=refit))
@@ -149,18 +155,12 @@ class Controller:
         self.store.update(hover=None, preview=None)
 
     def escape(self) -> None:
-        """One step back: message, match, large photo, look through a photo."""
-        s = self.state
-        if s.banner is not None:
-            self.store.update(banner=None)
-        elif s.ruler.on:
-            self.store.update(ruler=replace(s.ruler, on=False, points_w=()))
-        elif s.query is not None or s.pinned is not None:
+        """One step back."""
+        changes = step_back(self.state)
+        if "query" in changes:
             self.clear_query()
-        elif s.single:
-            self.store.update(single=False)
-        elif s.through is not None:
-            self.store.update(through=None)
+        else:
+            self.store.update(**changes)
 
     def clear_query(self) -> None:
         self._outbox.forget_match()
@@ -176,10 +176,10 @@ class Controller:
 
     def look_through(self, view: int) -> None:
         self._loader.want_large(view)
-        self.store.update(through=view, selected=view)
+        self.store.update(through=view, selected=view, placed=None)
 
     def leave_view(self) -> None:
-        self.store.update(through=None)
+        self.store.update(through=None, placed=None)
 
     def toggle_look_through(self) -> None:
         if self.state.through is not None:
@@ -246,8 +246,7 @@ class Controller:
 
     def receive(self, reply: Reply) -> None:
         """One reply of the engine, on the GUI thread."""
-        desks = (self.keypoints, self.comparison, self.prompts, self.training, self.jobs)
-        if any(desk.receive(reply) for desk in desks):
+        if any(desk.receive(reply) for desk in self._desks):
             return
         match reply:
             case EngineReady():
@@ -289,7 +288,7 @@ class Controller:
             more = f" (and {len(others)} more)" if others else ""
             banner = Banner(first + more, "\n".join(scene.warnings), error=False)
         colouring = self.state.colouring if self.state.colouring_chosen else "colour"
-        self.store.update(**{**fresh(), "scene": scene, "banner": banner, "colouring": colouring})
+        self.store.update(**{**fresh(self.state), "scene": scene, "banner": banner, "colouring": colouring})
         self.prompts.opened()
         if self._on_opened is not None:
             self._on_opened(scene.path)
@@ -332,7 +331,7 @@ class Controller:
         if reply.id == self._open_id:
             self.store.update(opening=None)
             for job in s.jobs:  # the engine stopped them when it was asked to open another capture
-                if job.live:
+                if job.live and not job.outlives:
                     self.receive(JobCancelled(id=job.id, title=job.title))
         if reply.id == self._encoding[0]:
             self.store.update(encoder=self._encoding[1])

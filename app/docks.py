@@ -18,9 +18,10 @@ def build_docks(
     images: QWidget,
     matches: QWidget,
     found: QWidget,
+    repository: QWidget,
 ) -> dict[str, QDockWidget]:
     """Dock the panels as they lie before the user moves them; training shares its place with jobs, found with
-    matches."""
+    matches, and the repository, hidden until it is asked for, with photos."""
     window.setTabPosition(Qt.DockWidgetArea.AllDockWidgetAreas, QTabWidget.TabPosition.North)
     docks = {
         "layers": _dock(window, "layers", "Layers", _scrolled(layers), LEFT),
@@ -29,11 +30,15 @@ def build_docks(
         "images": _dock(window, "images", "Photos", images, RIGHT),
         "matches": _dock(window, "matches", "Matches", matches, RIGHT),
         "found": _dock(window, "found", "Found", found, RIGHT),
+        "repository": _dock(window, "repository", "Repository", repository, RIGHT),
     }
     window.tabifyDockWidget(docks["jobs"], docks["training"])
     docks["jobs"].raise_()
     window.tabifyDockWidget(docks["matches"], docks["found"])
     docks["matches"].raise_()
+    window.tabifyDockWidget(docks["images"], docks["repository"])
+    docks["images"].raise_()
+    docks["repository"].hide()
     return docks
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from app.edits import PLAIN, Edits, changed, edits_of
@@ -18,8 +19,16 @@ Pos = tuple[float, float, float]
 Match = Callable[[PixelSource | PointSource, Pos | None], None]
 
 
+@dataclass(frozen=True)
+class Deed:
+    """Something done to what is no part of the open capture, and so stays when another is opened."""
+
+    undo: Callable[[], None]
+    redo: Callable[[], None]
+
+
 class History:
-    """Remembers what was set before each change that the user made, and goes back to it.
+    """Remembers what was set before each change that the user made, and goes back to it; and deeds among these.
 
     Args:
         store: the window's state.
@@ -38,19 +47,29 @@ class History:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store, self._match, self._unmatch, self._prompt, self._clock = store, match, unmatch, prompt, clock
-        self._before: list[Edits] = []
-        self._after: list[Edits] = []
+        self._before: list[Edits | Deed] = []
+        self._after: list[Edits | Deed] = []
         self._last: tuple[tuple[str, ...], float] = ((), 0.0)
         self._going = False
         store.listen(self._follow)
 
     def undo(self) -> None:
         """Back to what was before the last change."""
-        self._go(self._before, self._after)
+        if self._before and isinstance(deed := self._before[-1], Deed):
+            self._after.append(self._before.pop())
+            deed.undo()
+        else:
+            self._go(self._before, self._after)
+        self._went()
 
     def redo(self) -> None:
         """Forward to what the last undo left."""
-        self._go(self._after, self._before)
+        if self._after and isinstance(deed := self._after[-1], Deed):
+            self._before.append(self._after.pop())
+            deed.redo()
+        else:
+            self._go(self._after, self._before)
+        self._went()
 
     def restore(self, wanted: Edits) -> None:
         """Set everything as it is in ``wanted``, and ask what has to be asked for it. That is no change to undo."""
@@ -59,6 +78,23 @@ class History:
             self._restore(wanted)
         finally:
             self._going = False
+
+    def did(self, deed: Deed) -> None:
+        """A deed was done, and can be undone."""
+        self._before.append(deed)
+        del self._before[:-MOST]
+        self._after.clear()
+        self._last = ((), 0.0)
+        self._tell()
+
+    def forget_deeds(self) -> None:
+        """What they were done to is gone."""
+        self._keep(Edits)
+        self._tell()
+
+    def _keep(self, kind: type[Edits] | type[Deed]) -> None:
+        self._before = [x for x in self._before if isinstance(x, kind)]
+        self._after = [x for x in self._after if isinstance(x, kind)]
 
     def _restore(self, wanted: Edits) -> None:
         now = edits_of(self._store.state)
@@ -75,11 +111,12 @@ class History:
         if wanted.prompts != now.prompts:
             self._prompt()
 
-    def _go(self, source: list[Edits], other: list[Edits]) -> None:
-        if not source:
-            return
-        other.append(edits_of(self._store.state))
-        self.restore(source.pop())
+    def _go(self, source: list[Edits | Deed], other: list[Edits | Deed]) -> None:
+        if source and isinstance(wanted := source.pop(), Edits):
+            other.append(edits_of(self._store.state))
+            self.restore(wanted)
+
+    def _went(self) -> None:
         self._last = ((), 0.0)
         self._tell()
 
@@ -87,8 +124,7 @@ class History:
         if self._going:
             return
         if old.scene is not new.scene:
-            self._before.clear()
-            self._after.clear()
+            self._keep(Deed)
             self._tell()
             return
         before, after = edits_of(old), edits_of(new)

@@ -36,9 +36,11 @@ class JobDesk:
             else:
                 stop()
 
-    def cancel_all(self) -> None:
+    def cancel_all(self, *, of_capture: bool = False) -> None:
+        """Cancel those that run; ``of_capture``: but for those that go on when another capture is opened."""
         for job in self._store.state.jobs:
-            self.cancel(job.id)
+            if not (of_capture and job.outlives):
+                self.cancel(job.id)
 
     def change(self, job_id: int, **changes: Any) -> None:
         """Change fields of one job, or begin it."""

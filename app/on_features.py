@@ -57,7 +57,7 @@ class OnFeatures:
     def _follow(self, state: AppState) -> None:
         """While anything else is being computed the features may change any moment, so it waits."""
         features = state.voxel_features
-        if features is None or not self._kind.shows(state) or any(j.live for j in state.jobs):
+        if features is None or not self._kind.shows(state) or any(j.live and not j.outlives for j in state.jobs):
             return
         of: Of = (features.encoder, features.version)
         if getattr(state, self._kind.field) == of:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from app.view_state import ViewState
+from engine.api.replies import Reply
 from engine.api.requests import Request
 
 
@@ -14,6 +15,14 @@ class Outbox(Protocol):
     def send(self, request: Request) -> None: ...
     def forget_match(self) -> None: ...
     def forget_hover(self) -> None: ...
+
+
+class Desk(Protocol):
+    """A part of the controller that takes the replies it has asked for."""
+
+    def receive(self, reply: Reply) -> bool:
+        """Take a reply; whether it is done with."""
+        ...
 
 
 class View(Protocol):

@@ -76,6 +76,11 @@ class PromptsDesk:
         self._entered = fresh[-1] if fresh else ""
         self.ask()
 
+    def light(self, text: str) -> None:
+        """Keep words that were asked elsewhere, without going to the best place."""
+        self._store.update(prompts=added(self._store.state.prompts, text), naming=True)
+        self.ask()
+
     def remove(self, text: str) -> None:
         """Forget a prompt."""
         self._store.update(prompts=tuple(p for p in self._store.state.prompts if p.text != text))

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from app.clip import Box
 from app.resolve_actions import actions, obstacle, training_actions
 from app.resolve_prompts import prompts_found, prompts_over, prompts_view
+from app.resolve_repository import placed_view, repository_view
 from app.state import COMPARING, Answer, AppState, Layer, Query
 from app.training_state import BUILT_IN, encoder_title
 from app.view_state import (
@@ -55,7 +57,7 @@ def resolve(state: AppState) -> ViewState:
     keypoints = _keypoints(state)
     return ViewState(
         title=_title(state),
-        empty=state.scene is None and state.opening is None,
+        page=_page(state),
         canvas=CanvasView(
             scene=state.scene,
             volume=VolumeView(state.volume, colouring, features, state.layers["volume"], state.cutaway, _clip(state)),
@@ -69,7 +71,7 @@ def resolve(state: AppState) -> ViewState:
             matches=_matches(state, answer),
             grid=state.layers["grid"],
             ruler=state.ruler,
-            through=_camera(state, state.through),
+            through=_camera(state, state.through) if state.placed is None else state.placed.camera,
             fly=state.fly,
             theme=state.theme,
         ),
@@ -104,6 +106,8 @@ def resolve(state: AppState) -> ViewState:
         recent=state.recent,
         bookmarks=state.bookmarks,
         ruler=state.ruler,
+        repository=repository_view(state),
+        placed=placed_view(state),
         encoders=_encoders(state),
         theme=state.theme,
     )
@@ -112,6 +116,12 @@ def resolve(state: AppState) -> ViewState:
 def _title(state: AppState) -> str:
     name = _opening(state) or (None if state.scene is None else state.scene.name)
     return "ConDense Studio" if name is None else f"{name} — ConDense Studio"
+
+
+def _page(state: AppState) -> Literal["empty", "canvas", "pair"]:
+    if state.repository.pair is not None:
+        return "pair"
+    return "empty" if state.scene is None and state.opening is None else "canvas"
 
 
 def _opening(state: AppState) -> str | None:
@@ -160,7 +170,7 @@ def _photo(state: AppState) -> PhotoView:
     photo = None
     if state.through is not None:
         photo = state.photos.get(state.through) or state.thumbnails.get(state.through)
-    return PhotoView(state.through, photo, state.layers["photo"])
+    return PhotoView(state.through, photo, state.layers["photo"], state.placed)
 
 
 def _mutual(answer: Answer | None) -> frozenset[int]:
@@ -274,7 +284,7 @@ def _usable(state: AppState, heat: Answer | None) -> frozenset[str]:
         out.add("prompts")
     if state.voxel_features is not None:
         out.add("keypoints")
-    if state.through is not None:
+    if state.through is not None or state.placed is not None:
         out.add("photo")
     return frozenset(out)
 

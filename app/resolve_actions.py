@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from app.resolve_repository import repository_actions
 from app.state import AppState, Colouring
+from app.stepping import step_back
 from app.training_state import TRAINED
 from app.view_state import ActionsView
 from engine.api.requests import FitGrid
@@ -48,7 +50,7 @@ def actions(state: AppState, colouring: Colouring) -> ActionsView:
         "training",
         "open_session",
     }
-    enabled |= training_actions(state)
+    enabled |= training_actions(state) | repository_actions(state)
     enabled |= {name for name, count in (("undo", state.undoable), ("redo", state.redoable)) if count}
     checked: set[str] = set()
     if state.scene is not None:
@@ -95,11 +97,11 @@ def actions(state: AppState, colouring: Colouring) -> ActionsView:
         enabled.add("flight")
     if state.keypoints is not None:
         enabled.add("save_keypoints")
-    if state.query or state.pinned or state.through is not None or state.single or state.banner or state.ruler.on:
+    if step_back(state):
         enabled.add("clear")
     if any(j.live for j in state.jobs):
         enabled.add("cancel_jobs")
-    if state.through is not None:
+    if state.through is not None or state.placed is not None:
         enabled.add("photo")
     checked |= {name for name, layer in state.layers.items() if layer.visible}
     checked |= {colouring, f"mode_{state.panel_mode}"}

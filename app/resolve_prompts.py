@@ -39,7 +39,8 @@ def prompts_view(state: AppState) -> PromptsView:
         rows.append(PromptRow(p, message, None if found is None or p.negative else found.best, regions))
     named = state.named is not None and state.volume is not None and state.named.version == state.volume.version
     vocabulary = state.named.vocabulary if named and state.named is not None else ()
-    return PromptsView(tuple(rows), _hint(state, named), vocabulary, state.prompt_history, state.scene is not None)
+    usable = state.scene is not None and state.repository.pair is None
+    return PromptsView(tuple(rows), _hint(state, named), vocabulary, state.prompt_history, usable)
 
 
 def _all(state: AppState) -> tuple[Prompt, ...]:
@@ -57,7 +58,7 @@ def _hint(state: AppState, named: bool) -> str:
         return f"It knows {len(state.named.vocabulary)} names of things in rooms and words like them, by {ground}."
     if not state.naming:
         return "The scene has no names yet; Enter has it named."
-    if any(j.live for j in state.jobs):
+    if any(j.live and not j.outlives for j in state.jobs):
         return "The scene is named as soon as it is fitted and its photos are encoded."
     return "Naming the scene…" if state.voxel_features is not None else "Encode the photos first."
 

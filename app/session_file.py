@@ -43,6 +43,7 @@ class SavedSession:
         fly: whether the camera flew.
         theme: light or dark.
         layout: of the panels, as the window has it.
+        repository: folder of the repository that was open, if there was one.
     """
 
     capture: str
@@ -55,6 +56,7 @@ class SavedSession:
     fly: bool
     theme: ThemeName
     layout: str = ""
+    repository: str | None = None
 
 
 def write_session(path: Path, session: SavedSession) -> None:
@@ -101,6 +103,7 @@ def read_session(path: Path) -> SavedSession:
             fly=bool(raw["fly"]),
             theme=_one_of(raw["theme"], ThemeName),
             layout=str(raw["layout"]),
+            repository=None if raw.get("repository") is None else str(raw["repository"]),
         )
         near = (path.parent / str(raw["capture_from_here"])).resolve() if "capture_from_here" in raw else None
     except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as e:

@@ -24,6 +24,7 @@ class Sessions:
         go: puts it elsewhere, at once.
         layout: of the panels, as text.
         arrange: the panels so.
+        keep: opens the repository that was open.
     """
 
     def __init__(
@@ -33,9 +34,10 @@ class Sessions:
         go: Callable[[Orbit], None],
         layout: Callable[[], str],
         arrange: Callable[[str], None],
+        keep: Callable[[str], None],
     ) -> None:
         self._controller, self._orbit, self._go = controller, orbit, go
-        self._layout, self._arrange = layout, arrange
+        self._layout, self._arrange, self._keep = layout, arrange, keep
         self._wanted: SavedSession | None = None  # read, and its capture is being opened
         self._asking: SavedSession | None = None  # its click waits for features
         controller.store.listen(self._follow)
@@ -56,6 +58,7 @@ class Sessions:
             fly=s.fly,
             theme=s.theme,
             layout=self._layout(),
+            repository=s.repository.path if s.repository.scenes is not None else None,
         )
         try:
             write_session(path, session)
@@ -103,6 +106,8 @@ class Sessions:
         c.set(fly=session.fly, theme=session.theme, selected=session.selected if session.selected in views else None)
         self._arrange(session.layout)
         self._go(session.orbit)
+        if session.repository is not None:
+            self._keep(session.repository)
         if session.through is not None and session.through in views:
             c.look_through(session.through)
         if session.single and session.selected in views:

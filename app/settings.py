@@ -11,7 +11,7 @@ from app.prompts import KEPT
 from app.state import ThemeName
 
 KEPT_RECENT = 8
-LAYOUT_VERSION = 3  # raise it when docks change, so that an old layout is not forced on new ones
+LAYOUT_VERSION = 4  # raise it when docks change, so that an old layout is not forced on new ones
 
 
 class Settings:
@@ -64,6 +64,16 @@ class Settings:
     @prompts.setter
     def prompts(self, texts: tuple[str, ...]) -> None:
         self._store.setValue("prompts", list(texts))
+
+    @property
+    def repository(self) -> str | None:
+        """Folder of the repository that was open last, if it is still there."""
+        path = str(self._store.value("repository", ""))
+        return path if path and Path(path).is_dir() else None
+
+    @repository.setter
+    def repository(self, path: str) -> None:
+        self._store.setValue("repository", str(Path(path).resolve()))
 
     def save_layout(self, geometry: QByteArray, state: QByteArray) -> None:
         self._store.setValue("layout/geometry", geometry)

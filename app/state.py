@@ -10,6 +10,7 @@ from typing import Any, Literal
 from app.bookmarks import Bookmark
 from app.clip import WHOLE, Clip
 from app.prompt_state import Prompt, PromptAnswer
+from app.repository_state import Placed, RepositoryState
 from app.ruler import NONE, Ruler
 from app.training_state import Training
 from engine.api.replies import (
@@ -53,7 +54,8 @@ class Layer:
 
 @dataclass(frozen=True)
 class Job:
-    """A long request as the jobs panel shows it. ``seconds`` is filled when it is over."""
+    """A long request as the jobs panel shows it. ``seconds`` is filled when it is over; ``outlives``: goes on when
+    another capture is opened."""
 
     id: int
     title: str
@@ -65,6 +67,7 @@ class Job:
     eta: float | None = None
     note: str = ""
     seconds: float | None = None
+    outlives: bool = False
 
     @property
     def live(self) -> bool:
@@ -181,6 +184,8 @@ class AppState:
     ruler: Ruler = NONE
     fly: bool = False
     through: int | None = None
+    placed: Placed | None = None  # a photo from elsewhere, over the scene
+    repository: RepositoryState = field(default_factory=RepositoryState)
 
     panel_mode: PanelMode = "photo"
     sort: Sort = "index"
@@ -250,10 +255,11 @@ def with_job(jobs: tuple[Job, ...], job_id: int, **changes: Any) -> tuple[Job, .
     return tuple(j for j in out.values() if j.id not in over)
 
 
-def fresh() -> dict[str, Any]:
-    """Fields that belong to one capture, as they are before anything is known of it."""
+def fresh(state: AppState) -> dict[str, Any]:
+    """Fields that belong to one capture, as they are before anything is known of it; jobs that do not stay."""
     blank = AppState()
     kept = {"device", "encoders", "encoder", "layers", "colouring", "colouring_chosen", "threshold", "cutaway", "fly"}
     kept |= {"train_steps", "train_afresh", "keypoint_count", "keypoint_colouring"}
-    kept |= {"panel_mode", "sort", "theme", "recent", "prompts", "prompt_history"}
-    return {f.name: getattr(blank, f.name) for f in fields(blank) if f.name not in kept}
+    kept |= {"panel_mode", "sort", "theme", "recent", "prompts", "prompt_history", "repository"}
+    jobs = tuple(j for j in state.jobs if j.outlives)
+    return {**{f.name: getattr(blank, f.name) for f in fields(blank) if f.name not in kept}, "jobs": jobs}

@@ -98,7 +98,7 @@ QToolBar {{ background: {t.panel}; border: none; border-bottom: 1px solid {t.lin
 QToolBar::separator {{ background: {t.line}; width: 1px; margin: 5px 6px; }}
 QToolButton {{ background: transparent; border: 1px solid transparent; border-radius: {RADIUS - 1}px; padding: 4px;
     color: {t.text}; }}
-QFrame#chip QToolButton::menu-indicator {{ image: none; width: 0; }}
+QToolButton#menu::menu-indicator, QFrame#chip QToolButton::menu-indicator {{ image: none; width: 0; }}
 QToolButton:hover {{ background: {t.raised}; }}
 QToolButton:checked {{ background: {t.raised}; border-color: {t.accent}; color: {t.accent}; }}
 QToolButton:disabled {{ color: {t.muted}; }}
@@ -108,6 +108,13 @@ QDockWidget::title {{ background: {t.panel}; padding: 8px {PAD}px 6px {PAD}px; t
 QLabel#muted {{ color: {t.muted}; }}
 QLabel#heading {{ color: {t.muted}; font-weight: 600; }}
 QLabel#title {{ color: {t.text}; font-size: 21pt; font-weight: 300; }}
+QLabel#strong {{ color: {t.text}; font-weight: 600; }}
+QLabel#subtitle {{ color: {t.text}; font-size: 14pt; font-weight: 300; }}
+QLabel#figure {{ color: {t.accent}; font-size: 13pt; font-weight: 600; }}
+QLabel#problem {{ color: {t.text}; background: {t.bad_ground}; border: 1px solid {t.bad}; border-radius: {RADIUS}px;
+    padding: {PAD}px; }}
+QLabel#drop {{ color: {t.accent}; background: {t.note_ground}; border: 2px dashed {t.accent}; border-radius: 10px;
+    font-size: 13pt; }}
 QLabel#bad {{ color: {t.bad}; }}
 QLabel#value {{ color: {t.text}; }}
 QPushButton {{ background: {t.raised}; color: {t.text}; border: 1px solid {t.line}; border-radius: {RADIUS}px;
@@ -151,6 +158,11 @@ QToolTip {{ background: {t.raised}; color: {t.text}; border: 1px solid {t.line};
 QFrame#banner {{ background: {t.note_ground}; border-bottom: 1px solid {t.line}; }}
 QFrame#banner[error="true"] {{ background: {t.bad_ground}; border-bottom: 1px solid {t.bad}; }}
 QFrame#sheet {{ background: {t.raised}; border: 1px solid {t.line}; border-radius: 10px; }}
+QFrame#card {{ background: {t.raised}; border: 1px solid {t.line}; border-radius: 8px; }}
+QFrame#card:hover {{ border-color: {t.muted}; }}
+QPushButton#choice:checked {{ background: {t.accent}; color: {t.on_accent}; border-color: {t.accent}; }}
+QProgressBar#thin {{ height: 4px; max-height: 4px; border-radius: 2px; }}
+QProgressBar#thin::chunk {{ border-radius: 2px; }}
 QFrame#chip {{ background: {t.raised}; border: 1px solid {t.line}; border-radius: 11px; }}
 QLineEdit {{ background: {t.field}; color: {t.text}; border: 1px solid {t.line}; border-radius: {RADIUS}px;
     padding: 5px 9px; selection-background-color: {t.accent}; selection-color: {t.on_accent}; }}

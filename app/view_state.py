@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from app.bookmarks import Bookmark
 from app.clip import Box, Clip
 from app.prompt_state import Prompt, PromptAnswer
+from app.repository_state import Placed
+from app.resolve_repository import PlacedView, RepositoryView
 from app.ruler import Ruler
 from app.state import Answer, Banner, Colouring, Job, KeypointColouring, Layer, PanelMode, Sort, ThemeName
 from app.training_state import Training
@@ -117,11 +120,12 @@ class FrustaView:
 
 @dataclass(frozen=True)
 class PhotoView:
-    """The photo over the scene while looking through its camera."""
+    """The photo over the scene while looking through its camera; ``placed``: one from elsewhere in its stead."""
 
     view: int | None
     photo: PhotoLoaded | None
     layer: Layer
+    placed: Placed | None = None
 
 
 @dataclass(frozen=True)
@@ -283,7 +287,7 @@ class TrainingView:
 @dataclass(frozen=True)
 class ViewState:
     title: str
-    empty: bool
+    page: Literal["empty", "canvas", "pair"]  # of the middle
     canvas: CanvasView
     images: ImagesView
     single: SingleView
@@ -298,5 +302,7 @@ class ViewState:
     recent: tuple[str, ...]
     bookmarks: tuple[Bookmark, ...]
     ruler: Ruler
+    repository: RepositoryView
+    placed: PlacedView
     encoders: tuple[tuple[str, ...], str]
     theme: ThemeName

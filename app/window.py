@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.resources
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -29,6 +28,7 @@ from app.dialogs import Dialogs
 from app.docks import bring_to_front, build_docks, grow, in_front, spread
 from app.flight import Flight
 from app.hovering import Hovering
+from app.marks import Marks
 from app.menus import BookmarkMenu, EncoderMenu, RecentMenu, build_bars
 from app.panels.ask import AskBar
 from app.panels.banner import BannerBar
@@ -43,6 +43,7 @@ from app.panels.ruler_bar import RulerBar
 from app.panels.shortcuts import ShortcutSheet
 from app.panels.status import StatusLabels
 from app.panels.training import TrainingPanel
+from app.repository_ui import RepositoryUi
 from app.session_file import SUFFIX
 from app.sessions import Sessions
 from app.settings import LAYOUT_VERSION, Settings
@@ -52,7 +53,6 @@ from app.wiring import wire
 from engine.api.client import EngineClient
 from engine.api.replies import Region
 
-Pos = tuple[float, float, float]
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 TRAINING_HEIGHT = 540  # of its dock, so that pictures and curves are seen at once
 
@@ -96,6 +96,7 @@ class Window(QMainWindow):
             self.canvas.look_from,
             lambda: self.saveState(LAYOUT_VERSION).toBase64().toStdString(),
             self._arrange,
+            lambda path: self.repository.keep(path),
         )
         self.flight = Flight(self.controller, self.canvas, self)
         self.bookmarks = Bookmarks(
@@ -104,9 +105,11 @@ class Window(QMainWindow):
         self.dialogs = Dialogs(self, self.controller, self.canvas, self.sessions, self.flight)
         self.bridge.received.connect(self.controller.receive)
         self.hover = Hovering(self.controller, self)
+        self.marks = Marks(self.controller)
+        self.repository = RepositoryUi(self, settings)
         self._build()
-        wire(self)
         self._make_actions()
+        wire(self)
         self.sheet = ShortcutSheet(self)
         self.commands = CommandPalette(self, self.actions_by_id)
         self.setAcceptDrops(True)
@@ -125,6 +128,7 @@ class Window(QMainWindow):
         self.stack = QStackedWidget()
         self.stack.addWidget(self.empty)
         self.stack.addWidget(self.canvas.widget)
+        self.stack.addWidget(self.repository.pair_page)
         page = QWidget()
         page.setObjectName("page")
         column = QVBoxLayout(page)
@@ -133,6 +137,7 @@ class Window(QMainWindow):
         column.addWidget(self.banner)
         column.addWidget(self.ask_bar)
         column.addWidget(self.ruler_bar)
+        column.addWidget(self.repository.bar)
         column.addWidget(self.stack, 1)
         self.setCentralWidget(page)
         self.layers = LayersPanel()
@@ -149,6 +154,7 @@ class Window(QMainWindow):
             images=self.images,
             matches=self.matches,
             found=self.found,
+            repository=self.repository.panel,
         )
         self.status = StatusLabels(self.statusBar())
 
@@ -185,8 +191,9 @@ class Window(QMainWindow):
         match name:
             case "title":
                 self.setWindowTitle(part)
-            case "empty":
-                self.stack.setCurrentWidget(self.empty if part else self.canvas.widget)
+            case "page":
+                pages = {"empty": self.empty, "canvas": self.canvas.widget, "pair": self.repository.pair_page}
+                self.stack.setCurrentWidget(pages[part])
             case "canvas":
                 self.canvas.show_view(part)
             case "images":
@@ -216,6 +223,10 @@ class Window(QMainWindow):
                 self._show_encoders(*part)
             case "ruler":
                 self.ruler_bar.show_ruler(part)
+            case "repository":
+                self.repository.show_view(part)
+            case "placed":
+                self.repository.bar.show_placed(part)
             case "bookmarks":
                 self._bookmark_menu.show_bookmarks(part)
             case "theme":
@@ -242,7 +253,8 @@ class Window(QMainWindow):
         for spec in ACTIONS:
             if spec.icon:
                 self.actions_by_id[spec.id].setIcon(icons.icon(spec.icon, t))
-        for panel in (self.images, self.layers, self.jobs, self.training, self.matches, self.banner):
+        panels = (self.images, self.layers, self.jobs, self.training, self.matches, self.banner, self.repository)
+        for panel in panels:
             panel.set_theme(t)
 
     # --- intents that need the window
@@ -308,31 +320,6 @@ class Window(QMainWindow):
     def choose_colouring(self, name: str) -> None:
         self.controller.set_colouring(cast(Colouring, name))
 
-    def toggle_ruler(self) -> None:
-        """Clicks measure, or ask again."""
-        ruler = self.controller.state.ruler
-        self.controller.set(ruler=replace(ruler, on=not ruler.on, points_w=()))
-
-    def shorten_ruler(self) -> None:
-        """Take the last point back."""
-        self.controller.set(ruler=self.controller.state.ruler.without_last())
-
-    def lengthen_ruler(self, pos_w: Pos) -> None:
-        """Measure on to another point."""
-        self.controller.set(ruler=self.controller.state.ruler.with_point(pos_w))
-
-    def calibrate_ruler(self, true: float, unit: str) -> None:
-        """The last stretch is so long in truth."""
-        self.controller.set(ruler=self.controller.state.ruler.calibrated(true, unit))
-
-    def toggle_clip(self) -> None:
-        """The clip box hides what lies outside, or nothing."""
-        self.controller.set(clip=self.controller.state.clip.flipped())
-
-    def move_clip(self, axis: int, upper: bool, share: float) -> None:
-        """One of its faces goes elsewhere."""
-        self.controller.set(clip=self.controller.state.clip.moved(axis, upper, share))
-
     def set_opacity(self, layer: str, value: float) -> None:
         self.controller.set_layer(layer, opacity=value)
 
@@ -371,6 +358,8 @@ class Window(QMainWindow):
             self.sessions.open(Path(path))
         elif path.lower().endswith(PICTURES) and self.controller.state.scene is not None:
             self.controller.prompts.look_for(path)  # a crop of a photo, to be found in the scene
+        elif path.lower().endswith(PICTURES) and self.repository.desk.state.scenes:
+            self.repository.drop_photo(path)
         else:
             self.controller.open(path)
 

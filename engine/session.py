@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from engine.api.errors import QueryError
 from engine.api.replies import CaptureOpened, EngineReady, PhotoLoaded, Reply
+from engine.api.repository import RepositoryRequest
 from engine.api.requests import (
     CompareViews,
     EncodeViews,
@@ -35,6 +36,7 @@ from engine.results import ResultStore
 from engine.storage import default_cache_dir
 
 if TYPE_CHECKING:
+    from engine.repository.service import RepositoryService
     from engine.scene_state import SceneState
 
 REPORT_EVERY = 0.1  # seconds between progress replies
@@ -58,6 +60,7 @@ class Session:
         self._threads = threads
         self.seed = seed
         self._scene: SceneState | None = None
+        self._repository: RepositoryService | None = None
 
     def start(self) -> Iterator[Reply | None]:
         """Load the libraries, giving way between them, and say what is there."""
@@ -130,6 +133,8 @@ class Session:
                 return self.scene.match(request)
             case RenderView():
                 return self.scene.render(request)
+            case RepositoryRequest():
+                return self._serve_repository(request)
             case _:
                 raise QueryError(f"the engine does not know the request {type(request).__name__}")
 
@@ -145,7 +150,7 @@ class Session:
         return self._scene
 
     def close(self) -> None:
-        self._scene = None
+        self._scene = self._repository = None
 
     def _open(self, request: OpenCapture) -> Iterator[Reply | None]:
         from engine.captures import open_capture
@@ -181,3 +186,11 @@ class Session:
     def _photo(self, request: LoadPhoto) -> Iterator[Reply | None]:
         photo = self.scene.capture.read(self.scene.check_view(request.view), max_side=request.max_side)
         yield PhotoLoaded(id=request.id, view=request.view, rgb=photo.rgb)
+
+    def _serve_repository(self, request: RepositoryRequest) -> Iterator[Reply | None]:
+        from engine.repository.service import RepositoryService
+
+        yield None
+        if self._repository is None:
+            self._repository = RepositoryService(device=self._device_name, cache=self._cache, seed=self.seed)
+        yield from self._repository.handle(request)

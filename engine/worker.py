@@ -91,7 +91,7 @@ class EngineThread:
     def send(self, request: Request) -> None:
         with self._wake:
             if isinstance(request, OpenCapture):
-                self._inbox.clear()
+                self._inbox = [e for e in self._inbox if e[2].outlives]
             self._inbox = [e for e in self._inbox if e[2].key != request.key]
             heapq.heapify(self._inbox)
             heapq.heappush(self._inbox, (int(request.priority), next(self._order), request))
@@ -167,7 +167,7 @@ class EngineThread:
                 self._pause(request)
                 continue
             if isinstance(request, OpenCapture):
-                self._cancel(lambda t: t.request.id != STARTUP)
+                self._cancel(lambda t: t.request.id != STARTUP and not t.request.outlives)
             else:
                 self._cancel(lambda t, key=request.key: t.request.key == key)
             self._running[request.priority].append(_Task(request, self._steps(request)))

@@ -161,8 +161,12 @@ class Presenter:
 
     def _photo(self, new: CanvasView) -> None:
         r, p = self._r, new.photo
-        r.photo.set_photo(None if p.photo is None else p.photo.rgb)
-        r.photo_view = self._cameras.get(p.view) if p.view is not None else None
+        if p.placed is not None:
+            r.photo.set_photo(p.placed.photo)
+            r.photo_view = p.placed.camera
+        else:
+            r.photo.set_photo(None if p.photo is None else p.photo.rgb)
+            r.photo_view = self._cameras.get(p.view) if p.view is not None else None
         r.photo_opacity = p.layer.opacity if p.layer.visible else 0.0
 
     def _keypoints(self, new: CanvasView) -> None:

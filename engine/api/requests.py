@@ -31,10 +31,11 @@ class Priority(IntEnum):
 @dataclass(frozen=True, kw_only=True)
 class Request:
     """Base of requests. ``key``: a newer request with the same key replaces an older one (queued or running).
-    ``title``: what a job is called on screen."""
+    ``title``: what a job is called on screen. ``outlives``: goes on when another capture is opened."""
 
     priority: ClassVar[Priority] = Priority.JOB
     title: ClassVar[str] = ""
+    outlives: ClassVar[bool] = False
     id: int = field(default_factory=new_id)
 
     @property

@@ -16,11 +16,12 @@ from engine.driving import drive, open_session, run_job
 from engine.features import encoders_id
 from engine.repository.adding import record_of
 from engine.repository.align import Alignment
+from engine.repository.answers import check_words
 from engine.repository.cli import Align, Duplicates, IndexAdd, IndexList, IndexRemove, Localize, Search
 from engine.repository.photo import PhotoQuery, describe_photo, read_photo
 from engine.repository.pose import Pose
 from engine.repository.scenes import SceneRow
-from engine.repository.search import CONFIDENT, Alike, Ranked, Repository, thing
+from engine.repository.search import CONFIDENT, Alike, Ranked, Repository
 from engine.repository.store import open_store
 
 MOST_FOCAL = 1e6
@@ -256,13 +257,7 @@ def _by_words(repository: Repository, text: str, count: int) -> dict[str, Any]:
     from engine.prompting import vocabularies
 
     known = vocabularies()
-    meanings = [v.meaning(thing(text)) for v in known]
-    if not any(m.within for m in meanings):
-        near = sorted({n for m in meanings for n in m.nearest}, key=lambda n: -n[1])
-        raise QueryError(
-            "no word of this is in the vocabulary", found=text[:80] or "nothing",
-            expected=f"words for things, nearest: {', '.join(n for n, _ in near[:3])}" if near else "words for things",
-        )  # fmt: skip
+    check_words(text, known)
     found = repository.by_words(text, known)
     results = [
         {"scene": w.row.name, "path": w.row.path, "score": round(w.score, 4), "inliers": None, "pose_c2w": None,

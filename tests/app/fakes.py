@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import numpy as np
 from fake_prompts import named, prompted
+from fake_repository import FakeRepository
 
 from app.controller import Controller
 from engine.api.camera import Camera, look_at
@@ -29,6 +30,7 @@ from engine.api.replies import (
     VolumeUpdated,
     VoxelFeatures,
 )
+from engine.api.repository import RepositoryRequest
 from engine.api.requests import (
     CancelJob,
     CompareViews,
@@ -175,6 +177,7 @@ class FakeEngine:
         self.jobs_end = jobs_end
         self.scene = room_scene(count)
         self.volume = room_volume()
+        self.repository = FakeRepository()
         self._on_reply: OnReply | None = None
         self._photos: dict[tuple[int, int], np.ndarray] = {}
 
@@ -236,6 +239,8 @@ class FakeEngine:
                 self.reply(JobPaused(id=request.id, job_id=request.job_id, paused=request.paused))
             case MatchQuery():
                 self.reply(self.match(request))
+            case RepositoryRequest():
+                self.repository.answer(request, self.reply)
             case _:
                 pass
 

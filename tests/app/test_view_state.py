@@ -33,7 +33,7 @@ def test_equal_states_resolve_to_equal_views() -> None:
 
 def test_the_empty_state_shows_nothing_but_how_to_begin() -> None:
     view = resolve(AppState())
-    assert view.empty
+    assert view.page == "empty"
     assert view.images.cells == ()
     assert "open" in view.actions.enabled
     assert "fit" not in view.actions.enabled

@@ -8,11 +8,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import pytest
 
 from engine.api.errors import QueryError
 from engine.api.replies import EngineReady, Failed, JobCancelled, JobFinished, JobPaused, Notice, Reply
+from engine.api.repository import FindByWords
 from engine.api.requests import (
     CancelJob,
     EncodeViews,
@@ -123,6 +125,10 @@ def click() -> MatchQuery:
     return MatchQuery(source=PixelSource(0, 1, 1))
 
 
+def click_that_lasts() -> Request:
+    return FindByWords(text="sofa")
+
+
 def test_says_ready_first(engine: Running) -> None:
     engine.wait(lambda: bool(engine.replies))
     assert isinstance(engine.replies[0], EngineReady)
@@ -226,6 +232,30 @@ def test_opening_cancels_all_jobs(engine: Running) -> None:
     engine.wait_reply(opening, Notice)
     engine.wait_reply(fit, JobCancelled)
     engine.wait_reply(encode, JobCancelled)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lasting(FitGrid):
+    outlives: ClassVar[bool] = True
+
+
+def test_opening_leaves_alone_what_outlives_the_capture(engine: Running) -> None:
+    running, waiting = Lasting(), click_that_lasts()
+    engine.thread.send(running)
+    engine.handler.gate.release(1)
+    engine.wait(lambda: "Lasting" in engine.handler.log)
+    opening = OpenCapture(path="fine")
+    engine.thread.send(waiting)
+    engine.thread.send(opening)
+    engine.handler.gate.release(1)
+    engine.wait_reply(opening, Notice)
+    engine.wait_reply(waiting, Notice)
+    engine.handler.gate.release(3)
+    engine.wait(lambda: engine.handler.log.count("Lasting") >= 3)
+    assert not engine._of(running, JobCancelled)
+    engine.thread.send(CancelJob(job_id=running.id))
+    engine.handler.gate.release(1)
+    engine.wait_reply(running, JobCancelled)
 
 
 @pytest.mark.parametrize(
