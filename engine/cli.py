@@ -20,6 +20,7 @@ from typing import Annotated, Any, TextIO
 import tyro
 from tyro.conf import FlagCreatePairsOff, OmitSubcommandPrefixes, Positional, arg, subcommand
 
+from engine.annotations.cli import Annotate, BenchSelect
 from engine.api.errors import CondenseError
 from engine.cli_common import CapturePath, Common
 from engine.repository.cli import Align, BenchRepository, Duplicates, Index, Localize, Search
@@ -286,6 +287,7 @@ class Bench:
         | Annotated[BenchLatency, subcommand("latency", prefix_name=False)]
         | Annotated[BenchPrompts, subcommand("prompts", prefix_name=False)]
         | Annotated[BenchRepository, subcommand("repository", prefix_name=False)]
+        | Annotated[BenchSelect, subcommand("select", prefix_name=False)]
     )
 
 
@@ -304,11 +306,12 @@ Command = (
     | Annotated[Duplicates, subcommand("duplicates", prefix_name=False)]
     | Annotated[Localize, subcommand("localize", prefix_name=False)]
     | Annotated[Align, subcommand("align", prefix_name=False)]
+    | Annotated[Annotate, subcommand("annotate", prefix_name=False)]
     | Annotated[Bench, subcommand("bench", prefix_name=False)]
 )
 NAMES = (
     "view", "snapshot", "fit", "encode", "match", "keypoints", "consistency", "prompt", "train", "index", "search",
-    "duplicates", "localize", "align", "bench",
+    "duplicates", "localize", "align", "annotate", "bench",
 )  # fmt: skip
 
 ABOUT = (
@@ -329,7 +332,7 @@ def parse(argv: Sequence[str]) -> Any:
         description=ABOUT,
         args=args,
     )
-    return command.what if isinstance(command, Bench | Index) else command
+    return command.what if isinstance(command, Bench | Index | Annotate) else command
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ import math
 import time
 from typing import TYPE_CHECKING, Any
 
+from engine.annotations.cli import AnnotateExport, AnnotateImport, AnnotateStats, BenchSelect
 from engine.api.errors import CaptureError, QueryError
 from engine.api.replies import JobFinished, MatchReply
 from engine.api.requests import EncodeViews, FitGrid, MatchQuery, PixelSource
@@ -60,6 +61,10 @@ def run(command: Any) -> dict[str, Any]:
             from engine.metrics import repository_bench
 
             return repository_bench.run(command)
+        case AnnotateExport() | AnnotateImport() | AnnotateStats() | BenchSelect():
+            from engine.annotations import commands
+
+            return commands.run(command)
         case Train():
             return train(command)
         case _:

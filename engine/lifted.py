@@ -143,7 +143,7 @@ def lift(grid: RadianceGrid, maps: ViewFeatureSet, capture: Capture, store: Resu
         for n, view in enumerate(views):
             for _ in accumulator.add_slices(capture.views[view].camera, maps.bank.map(view)):
                 yield Progress(n, len(views), "views", NOTE)
-        change = None if maps.volume is None else (yield from _change(grid, accumulator, maps.volume))
+        change = None if maps.volume is None else (yield from change_of_blocks(grid, accumulator, maps.volume))
         codes = np.empty((len(grid.index), maps.dim), np.int8)
         spread = np.empty(len(grid.index), np.float32)
         for part in row_slices(len(codes)):
@@ -161,14 +161,14 @@ def lift(grid: RadianceGrid, maps: ViewFeatureSet, capture: Capture, store: Resu
     return (yield from make_lifted(grid, maps.basis, *found))
 
 
-class _Change(NamedTuple):
+class BlockChange(NamedTuple):
     """What the 3D encoder adds: ``blocks`` (W, D), and the block (V,) of each voxel."""
 
     blocks: Float32
     parent: NDArray[np.int64]
 
 
-def _change(grid: RadianceGrid, accumulator: LiftAccumulator, network: VolumeEncoder) -> Job[_Change]:
+def change_of_blocks(grid: RadianceGrid, accumulator: LiftAccumulator, network: VolumeEncoder) -> Job[BlockChange]:
     """One pass of the 3D encoder over the grid in blocks."""
     import torch
 
@@ -180,7 +180,7 @@ def _change(grid: RadianceGrid, accumulator: LiftAccumulator, network: VolumeEnc
     yield Progress(0, 1, "layers", NOTE)
     image = yield from blocks.pool(lambda part: torch.from_numpy(accumulator.part(part)[0]), network.config.dim)
     found = yield from blocks.block_change(network, image)
-    return _Change(found.change.cpu().numpy(), coarse.parent)
+    return BlockChange(found.change.cpu().numpy(), coarse.parent)
 
 
 def _parse(tensors: dict[str, NDArray[Any]], voxels: int, dim: int) -> tuple[Codes, Float32, Float32] | None:

@@ -65,6 +65,10 @@ class RepositoryError(CondenseError):
     """A repository of scenes cannot be opened, read or written, or holds scenes of other weights."""
 
 
+class AnnotationError(CondenseError):
+    """Annotations cannot be opened, saved or imported, or an edit does not fit them."""
+
+
 class QueryError(CondenseError):
     """A query does not fit what is open: no such view, a pixel outside the photo, no features yet."""
 

@@ -1,0 +1,1 @@
+"""Annotations to and from the files of other tools. Each module says what its format cannot hold."""

@@ -1,0 +1,121 @@
+"""Suggestions: where else is what was labelled, here or in another scene, and what words mean; each to be accepted or
+refused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from engine.annotations.region_sums import described
+from engine.annotations.select import SelectScene
+from engine.api.errors import AnnotationError
+from engine.grid.places import places
+
+if TYPE_CHECKING:
+    from engine.naming import NamedScene
+
+Rows = NDArray[np.int64]
+
+LEAST_LIKENESS = 0.6
+LARGEST = 2.5
+"""Times larger or smaller than the example a suggestion may be."""
+MOST = 32
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """What something that was labelled is like: its unit ``image`` feature (D,), ``size`` and ``extent`` (3,), free of
+    a scene's unit, so that it can be looked for in another scene of the same encoder."""
+
+    image: NDArray[np.float64]
+    size: float
+    extent: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Suggestion:
+    """Voxels (N,) that may be the same thing, and how like it in [0, 1]."""
+
+    rows: Rows
+    score: float
+
+
+def example_of(scene: SelectScene, rows: ArrayLike) -> Example:
+    """What some voxels are like.
+
+    Raises:
+        AnnotationError: no voxels, or no photo sees them.
+    """
+    tree = scene.tree
+    blocks = np.unique(scene.block[np.asarray(rows, np.int64)])
+    if not len(blocks):
+        raise AnnotationError("there is no example to look for", mend="select or label something first")
+    total = tree.voxels.image[blocks].astype(np.float64).sum(axis=0)
+    norm = float(np.linalg.norm(total))
+    if norm < 1e-9:
+        raise AnnotationError("no photo sees this, so nothing like it can be found")
+    spread = np.cov(tree.voxels.pos[blocks].T) if len(blocks) > 1 else np.zeros((3, 3))
+    extent = np.sqrt(np.maximum(np.linalg.eigvalsh(spread), 1e-8))
+    return Example(total / norm, len(blocks) / tree.voxels.usual, extent)
+
+
+def alike(
+    scene: SelectScene, example: Example, taken: NDArray[np.bool_] | None = None, least: float = LEAST_LIKENESS
+) -> list[Suggestion]:
+    """Regions of a scene that are like an example in features, size and shape, the likest first; none overlaps another.
+
+    Args:
+        scene: to look in: the example's own or another.
+        example: what to look for.
+        taken: (V,) voxels that are labelled already.
+        least: likeness in [0, 1].
+
+    Raises:
+        AnnotationError: the features are of another encoder.
+    """
+    tree = scene.tree
+    d = described(tree.sums, tree.voxels.usual)
+    if d.image.shape[1] != len(example.image):
+        raise AnnotationError("the example is of another encoder", found=f"{len(example.image)} numbers a place")
+    size = np.abs(np.log(np.maximum(d.count, 1e-9) / example.size)) / np.log(LARGEST)
+    shape = np.abs(np.log(d.extent / example.extent)).mean(axis=1) / np.log(LARGEST)
+    cosine = d.image @ example.image
+    score = cosine * np.exp(-0.5 * size**2) * np.exp(-0.5 * shape**2)
+    score[size > 1] = 0
+    free = np.ones(tree.small, np.bool_)
+    if taken is not None:
+        share = np.bincount(tree.region[scene.block[taken]], minlength=tree.small)
+        whole = np.bincount(tree.region[scene.block], minlength=tree.small)
+        free = share <= 0.5 * np.maximum(whole, 1)
+    out: list[Suggestion] = []
+    for node in np.argsort(-score, kind="stable"):
+        if score[node] < least or len(out) == MOST:
+            break
+        holds = tree.holds([node])[0]
+        if (holds & ~free).any():
+            continue
+        free &= ~holds
+        out.append(Suggestion(np.flatnonzero(holds[tree.region[scene.block]]), float(min(1.0, score[node]))))
+    return out
+
+
+def meant(named: NamedScene, words: str, without: tuple[str, ...] = (), threshold: float = 0.5) -> list[Suggestion]:
+    """The places of a scene that words mean, the largest first, to be labelled at once or one by one.
+
+    Args:
+        named: the scene, named.
+        words: such as "chair".
+        without: what is not meant.
+        threshold: least relevancy.
+    """
+    _, relevancy = named.answer(words, without)
+    found = places(named.coarse, relevancy, threshold)
+    out: list[Suggestion] = []
+    for blocks in sorted(found, key=len, reverse=True):
+        inside = np.zeros(len(named.coarse.index), np.bool_)
+        inside[blocks] = True
+        out.append(Suggestion(np.flatnonzero(inside[named.parent]), float(relevancy[blocks].mean())))
+    return out
