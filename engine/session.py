@@ -214,7 +214,7 @@ class Session:
         yield from self._annotations.handle(request)
 
     def _close_annotations(self) -> None:
-        """Let others in. What cannot be done is no obstacle to what comes next: every edit is in the journal already."""
+        """Let others in. A failure is no obstacle to what comes next: every edit is in the journal already."""
         annotations, self._annotations = self._annotations, None
         try:
             if annotations is not None:

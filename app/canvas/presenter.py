@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app import colormaps
+from app.canvas.labels import present_labels
 from app.canvas.look import LOOKS, rgb
 from app.canvas.renderer import Renderer
 from app.canvas.scene_setup import show_points, show_scene
@@ -56,6 +57,8 @@ class Presenter:
         self._heat(old, new)
         if old is None or old.prompts != new.prompts or old.volume.layer != new.volume.layer:
             self._prompts(None if old is None else old.prompts, new)
+        if old is None or themed or old.labels != new.labels or old.volume.layer != new.volume.layer:
+            present_labels(r, None if old is None or themed else old.labels, new)
         self._layers(old, new)
         if rescened or themed or old is None or old.frusta != new.frusta:
             self._frusta(new)

@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QVBoxLay
 from app.actions import ACTIONS, MOUSE
 from app.theme import GAP, PAD
 
-COLUMNS = (("File", "View"), ("Layers", "Photos", "Repository"), ("Engine", "Help"))
+COLUMNS = (("File", "View"), ("Layers", "Photos", "Repository"), ("Annotate", "Edit", "Help"), ("Engine",))
 
 
 class ShortcutSheet(QFrame):
