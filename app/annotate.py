@@ -73,6 +73,7 @@ class AnnotateDesk:
         self._wanted = self._prepared = False
         self._held: list[AnnotationRequest] = []  # until annotations are open
         self._sent: dict[int, AnnotationRequest] = {}  # whose failure is told in a way of its own, or answer is awaited
+        self._words = ""  # to be looked for once the scene is named
         self._deed = Deed(lambda: self._send(UndoAnnotation()), lambda: self._send(RedoAnnotation()), OF)
         controller.join(self)
         controller.store.listen(self._follow)
@@ -127,9 +128,20 @@ class AnnotateDesk:
 
     def by_words(self, words: str) -> None:
         """Offer all places that words mean."""
-        if words.strip():
+        self._words = words.strip()
+        if self._words:
             self._store.update(naming=True)
-            self.ask(SuggestByWords(words=words.strip()))
+            self._ask_words(self._store.state)
+
+    def _ask_words(self, s: AppState) -> None:
+        """Ask what words mean, once the scene is named."""
+        if not self._words:
+            return
+        if s.named is None or s.volume is None or s.named.version != s.volume.version:
+            self.say(f"The scene is named first; then “{self._words}” is looked for.")
+            return
+        words, self._words = self._words, ""
+        self.ask(SuggestByWords(words=words))
 
     def alike(self) -> None:
         """Offer what is like the selection, or like all that has the class in hand."""
@@ -166,6 +178,8 @@ class AnnotateDesk:
         v = new.volume
         if v is not None and new.annotate.asked_of != v.version and _settled(new):
             self._open(new)
+        if old.named is not new.named and new.named is not None:
+            self._ask_words(new)
         if old.single != new.single or old.selected != new.selected:
             self._look()
 
@@ -283,11 +297,12 @@ class AnnotateDesk:
         s = self.state
         if s.marks is None or s.marks.version != reply.version:
             return
-        title = request.words if isinstance(request, SuggestByWords) else "like the example"
+        words = request.words if isinstance(request, SuggestByWords) else ""
         found: tuple[Suggested, ...] = reply.suggestions
         if not found:
-            self.say(f"Nothing else here is meant by “{title}”." if title else "Nothing found.")
+            self.say(f"No place without a label is “{words}”." if words else "Nothing else here is like it.")
             return
+        title = f"“{words}”" if words else "Like the example"
         self.set(offer=Offer(title, s.class_id, found, len(found)), selection=None)
 
 

@@ -13,15 +13,18 @@ from PySide6.QtWidgets import QColorDialog, QInputDialog, QLineEdit
 
 from app.annotate import AnnotateDesk
 from app.annotate_files import AnnotateFiles
-from app.annotate_state import Tool
+from app.annotate_state import Offer, Tool
+from app.canvas.under import triple
 from app.docks import bring_to_front, in_front
 from app.panels.annotate import AnnotatePanel
 from app.panels.annotate_bar import AnnotateBar
 from app.panels.annotate_rows import ClassRow
 from app.panels.cursors import cursor_of
 from app.panels.stroke_pad import StrokePad
+from app.repository import eye_on
 from app.theme import Theme
 from app.view_state import AnnotateView
+from engine.api.annotated import Suggested
 from engine.api.annotating import AddClass, BoxRows, PutThing, RemoveThing, StrokeKind
 from engine.api.annotations import LabelClass
 from engine.api.replies import Region
@@ -52,6 +55,7 @@ class AnnotateUi(QObject):
         self.files = AnnotateFiles(window, self.desk)
         self._path_w: list[Pos] = []
         self._path_radius = 0.0
+        self._looked: Suggested | None = None  # the suggestion that was gone to last
 
     def wire(self) -> None:
         """Connect the parts, once the window has its docks and actions."""
@@ -79,6 +83,7 @@ class AnnotateUi(QObject):
         s = view.state
         self.panel.show_view(view)
         self.bar.show_view(view)
+        self._go_to_offer(s.offer)
         label = s.class_in_hand
         ink = QColor("#ffffff") if label is None else QColor(*label.rgb)
         wheel = s.selection is not None and s.selection.score is not None
@@ -218,6 +223,20 @@ class AnnotateUi(QObject):
 
     def _go(self, region: Region) -> None:
         self._window.canvas.frame(region, None)
+
+    def _go_to_offer(self, offer: Offer | None) -> None:
+        """See the suggestion that is to be decided, from a photo that has it in sight."""
+        looked, self._looked = self._looked, None if offer is None else offer.left[0]
+        state = self._window.controller.state
+        if offer is None or self._looked is looked or state.volume is None or state.scene is None:
+            return
+        rows = offer.left[0].rows
+        pos_w = state.volume.lo_w + (state.volume.index[rows] + 0.5) * state.volume.voxel
+        centre, lo, hi = (triple(p) for p in (pos_w.mean(axis=0), pos_w.min(axis=0), pos_w.max(axis=0)))
+        assert centre is not None
+        assert lo is not None
+        assert hi is not None
+        self._window.canvas.frame(Region(centre, lo, hi, 1.0, 1.0), eye_on(centre, state.scene.views))
 
     def _end(self) -> None:
         self.desk.set(tool=None, selection=None, offer=None)

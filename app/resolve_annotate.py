@@ -55,7 +55,7 @@ def _hint(state: AppState) -> str:
     named = "" if a.class_in_hand is None else f" as {a.class_in_hand.name}"
     if a.offer is not None and a.offer.left:
         place = a.offer.total - len(a.offer.left) + 1
-        which = f"“{a.offer.title}”, {place} of {a.offer.total}, {a.offer.left[0].score:.2f}"
+        which = f"{a.offer.title}: {place} of {a.offer.total}, {a.offer.left[0].score:.2f}"
         return f"{which}: Enter labels it{named}, Backspace refuses it"
     if a.waiting and a.selection is None:
         return "Looking for what is meant…"

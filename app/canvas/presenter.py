@@ -134,7 +134,7 @@ class Presenter:
         shown = {
             "volume": v.layer.opacity if v.layer.visible else 0.0,
             "points": new.points.opacity if new.points.visible else 0.0,
-            "frusta": new.frusta.layer.opacity if new.frusta.layer.visible and new.through is None else 0.0,
+            "frusta": new.frusta.layer.opacity if _frusta_show(new) else 0.0,
             "grid": (new.grid.opacity if new.grid.visible and new.through is None else 0.0) if new.scene else 0.0,
             "axes": 1.0 if new.scene is not None else 0.0,
         }
@@ -216,6 +216,11 @@ class Presenter:
     def _on_image_plane(self, camera: Camera, x: float, y: float) -> tuple[float, float, float]:
         p = camera.unproject(np.array([[x, y]]), np.array([self._r.frusta.depth]))[0]
         return (float(p[0]), float(p[1]), float(p[2]))
+
+
+def _frusta_show(view: CanvasView) -> bool:
+    """Not before the eye that looks through one of them, nor where something is to be annotated."""
+    return view.frusta.layer.visible and view.through is None and view.tool is None
 
 
 def _colours(v: VolumeView) -> UInt8 | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QAction
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from app import icons
 from app.actions import by_id
@@ -37,12 +37,17 @@ class AnnotateBar(QFrame):
         self.dot, self.name = QLabel(), QLabel()
         self.hint.setObjectName("muted")
         self.hint.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        row = QHBoxLayout(self)
-        row.setContentsMargins(PAD, GAP, GAP, GAP)
+        self.hint.setWordWrap(True)
+        row = QHBoxLayout()
         row.setSpacing(GAP)
         for label in (self.sign, self.tool, self.dot, self.name):
             row.addWidget(label)
-        row.addWidget(self.hint, 1)
+        row.addStretch(1)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(PAD, GAP, GAP, GAP)
+        column.setSpacing(2)
+        column.addLayout(row)
+        column.addWidget(self.hint)
         self.buttons: dict[str, QPushButton] = {}
         for name, text in BUTTONS:
             self.buttons[name] = self._button(row, text)

@@ -62,7 +62,8 @@ def edit_of(service: AnnotationService, state: AnnotationState, request: Annotat
             at = service.seeing.centre_w(service.seeing.row(request.source))
             return state.put(Note(state.next_id("note"), request.text, at))
         case AddClass():
-            return state.put(new_class(state, request.name))
+            label = new_class(state, request.name)
+            return state.put(label, title=f"Add class {label.name}")
         case PutThing():
             return state.put(request.thing)
         case RemoveThing():

@@ -17,7 +17,7 @@ from engine.annotations.recovery import JOURNAL
 from engine.annotations.seeing import NOTE, Seeing
 from engine.annotations.state import AnnotationState
 from engine.annotations.store import annotated_grids, annotations_folder, open_annotations_slices, read_annotations
-from engine.annotations.tools import unlabelled_parts
+from engine.annotations.suggest import unlabelled_things
 from engine.api.annotated import (
     AnnotationChanged,
     AnnotationsOpened,
@@ -53,10 +53,6 @@ from engine.scene_state import Replies, progress_reply, report, without_replies
 if TYPE_CHECKING:
     from engine.grid.radiance import RadianceGrid
     from engine.scene_state import SceneState
-
-MOST_PARTS = 12
-LEAST_PART = 200
-"""Voxels of a part without label that is worth going to."""
 
 
 class AnnotationService:
@@ -253,9 +249,10 @@ class AnnotationService:
 
     def _review(self, request: ReviewAnnotations) -> Replies[None]:
         grid, state = self.grid, self.state
-        parts = [rows for rows in unlabelled_parts(grid, state.labels)[:MOST_PARTS] if len(rows) >= LEAST_PART]
+        scene = yield from without_replies(self.seeing.selectable())
+        parts = unlabelled_things(scene, state.labels != NOTHING)
         yield None
-        total = max(1, sum(len(rows) for rows in parts))
+        left = max(1, int((state.labels == NOTHING).sum()))
         regions: list[Region] = []
         for rows in parts:
             index = grid.index[rows]
@@ -264,7 +261,7 @@ class AnnotationService:
                 np.stack([grid.index[middle] + 0.5, index.min(axis=0), index.max(axis=0) + 1]).astype(np.float64)
             )
             centre, lo, hi = ((float(p[0]), float(p[1]), float(p[2])) for p in corners)
-            regions.append(Region(centre, lo, hi, len(rows) / total, 1.0))
+            regions.append(Region(centre, lo, hi, len(rows) / left, 1.0))
         history = () if self._document is None else tuple(self._document.history(100))
         labelled = int((state.labels != NOTHING).sum())
         yield ReviewFound(

@@ -277,7 +277,8 @@ def test_the_window_imports_no_torch() -> None:
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     # The command line's shape: it imports no more than engine.api.
-    shape = ["engine.cli", "engine.cli_common", "engine.repository", "engine.repository.cli"]
+    shape = ["engine.annotations", "engine.annotations.cli", "engine.cli", "engine.cli_common", "engine.repository"]
+    shape.append("engine.repository.cli")
     assert out.stdout.strip() == str(shape)
 
 
