@@ -27,6 +27,8 @@ Rows = NDArray[np.int64]
 PHOTO_SIDE = 240
 """Pixels along the long side at which it is found what a photo shows; what is drawn in is marched finer."""
 KEPT_VIEWS = 8
+AROUND = np.array(sorted(((x, y) for x in range(-3, 4) for y in range(-3, 4)), key=lambda p: p[0] ** 2 + p[1] ** 2))
+"""Pixels about a click, the nearest first."""
 NOTE = "finding what photos show"
 
 
@@ -113,7 +115,9 @@ class Seeing:
         """
         if isinstance(source, PixelSource):
             camera = self._scene.capture.views[self._scene.check_view(source.view)].camera
-            row = int(rows_along(self.grid, camera, np.array([[source.x, source.y]]))[0])
+            near = np.clip(np.array([[source.x, source.y]]) + AROUND, 0, np.array([camera.width, camera.height]) - 1e-6)
+            rows = rows_along(self.grid, camera, near)
+            row = int(next((r for r in rows if r >= 0), -1))  # thin things are easily missed by a pixel
         else:
             row = int(rows_beside(self.grid.spec.to_grid(np.array([source.pos_w])), self.grid.lut)[0])
         if row < 0:
