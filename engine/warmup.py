@@ -96,10 +96,34 @@ def _fit(has_depth: bool) -> Iterator[None]:
         yield
 
 
+def _select() -> Iterator[None]:
+    from engine.annotations.select import Click, load_select_nets, select_scene, smart_select
+    from engine.annotations.tools import grown as spread
+
+    spec = GridSpec(np.zeros(3), 0.1, (8, 8, 8))
+    index = np.argwhere(np.ones((3, 3, 3))).astype(np.int32)
+    grid = RadianceGrid.of(spec, index, np.full((27, 3), 0.5), np.ones(27), np.full((1, 1, 3), 0.5))
+    camera = look_at([0.1, 0.1, -1], [0.1, 0.1, 0], [0, -1, 0], fov_y=40, width=8, height=6)
+    image, one = np.full((27, 4), 0.5, np.float32), np.ones(27, np.float32)
+    yield
+    job = select_scene(grid, image, one, one, [camera], np.array([0.0, 0.0, 1.0]), load_select_nets())
+    while True:
+        try:
+            next(job)
+        except StopIteration as done:
+            scene = done.value
+            break
+        yield
+    smart_select(scene, [Click(0)])
+    yield
+    spread(grid, np.arange(1))
+
+
 STEPS: tuple[tuple[str, Callable[[], Iterator[None]]], ...] = (
     ("previews and lifting", _march),
     ("fitting from depth", lambda: _fit(True)),
     ("fitting from photos", lambda: _fit(False)),
+    ("selecting", _select),
 )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.spatial import QhullError
 from scipy.spatial.transform import Rotation
 
 from engine.annotations.places import VoxelPlaces
@@ -37,7 +36,7 @@ def fit_box(
         raise AnnotationError("there is nothing to fit a box to", mend="select something first")
     centres_w = places.spec.to_world(places.index[where] + 0.5)
     if up_w is None:
-        axes = _free(centres_w)
+        axes = _free(centres_w, places.spec.voxel)
     else:
         axes = _upright(centres_w, np.asarray(up_w, np.float64))
     along = centres_w @ axes
@@ -79,14 +78,14 @@ def _upright(centres_w: Float64, up: Float64) -> Float64:
     return np.stack([x, np.cross(up, x), up], axis=1)
 
 
-def _free(centres_w: Float64) -> Float64:
+def _free(centres_w: Float64, voxel: float) -> Float64:
     from trimesh.bounds import oriented_bounds
 
-    try:
-        to_box, _ = oriented_bounds(centres_w)
-    except (QhullError, ValueError):  # flat, or too few to have a hull
-        _, axes = np.linalg.eigh(np.cov(centres_w.T) if len(centres_w) > 1 else np.eye(3))
-        return axes if np.linalg.det(axes) > 0 else -axes
+    # the voxels' corners, not their centres, which may lie on a line
+    signs = np.stack(np.meshgrid(*[(-0.5, 0.5)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+    corners = (centres_w[:, None] + signs * voxel).reshape(-1, 3)
+    middle = centres_w.mean(axis=0)
+    to_box, _ = oriented_bounds((corners - middle) / voxel)
     axes = np.array(to_box[:3, :3]).T
     return axes if np.linalg.det(axes) > 0 else axes * np.array([1, 1, -1])
 

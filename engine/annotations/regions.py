@@ -8,7 +8,8 @@ regions that another network finds most alike, its judgement made anew from the 
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -17,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from engine.annotations.nets import SelectNets
 from engine.annotations.region_sums import (
     BORDER,
+    IMAGE,
     PAIR_FEATURES,
     USUAL,
     merge_features,
@@ -38,6 +40,7 @@ LEAST_TOUCH = 0.3
 """Voxels that are less likely of one thing do not begin a region together."""
 UNIT = 0.05
 MERGES_A_SLICE = 16
+SUMMED_A_SLICE = 1 << 13
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +116,6 @@ class RegionTree:
     place: Ints
     outer: Float64
     inner: Float64
-    members: dict[int, NDArray[np.bool_]] = field(default_factory=dict)
 
     @property
     def small(self) -> int:
@@ -180,11 +182,17 @@ def small_regions(voxels: Voxels, edges: NDArray[np.int32], pair: Float32, chanc
     _join(edges, order, chance, max(8, round(SMALL * count)), np.float32(LEAST_TOUCH), root, np.ones(count, np.int64))
     yield Progress(0, 0, "pairs", NOTE)
     roots, region = np.unique(root, return_inverse=True)
-    single = voxel_sums(voxels.pos, voxels.grid.rgb, voxels.upright_normal, voxels.image, voxels.weight > 0)
-    by_region = np.argsort(region, kind="stable")
-    begins = np.searchsorted(region[by_region], np.arange(len(roots)))
-    sums = np.add.reduceat(single[by_region], begins, axis=0) if count else single
-    yield Progress(0, 0, "pairs", NOTE)
+    sums = np.zeros((len(roots), IMAGE.start + voxels.image.shape[1]))
+    for start in range(0, count, SUMMED_A_SLICE):
+        part = slice(start, start + SUMMED_A_SLICE)
+        single = voxel_sums(
+            voxels.pos[part], voxels.grid.rgb[part], voxels.upright_normal[part], voxels.image[part],
+            voxels.weight[part] > 0,
+        )  # fmt: skip
+        by_region = np.argsort(region[part], kind="stable")
+        some, begins = np.unique(region[part][by_region], return_index=True)
+        sums[some] += np.add.reduceat(single[by_region], begins, axis=0)
+        yield Progress(start, count, "voxels", NOTE)
     a, b = region[edges].T
     across = a != b
     key = np.minimum(a, b)[across] * len(roots) + np.maximum(a, b)[across]
@@ -242,9 +250,8 @@ class Merging:
         some = np.stack([self.sums[k] for k in a]), np.stack([self.sums[k] for k in b])
         return merge_features(*some, border, self._usual)
 
-    def run(self, score: object) -> Job[None]:
+    def run(self, score: Callable[[Float32], Float32]) -> Job[None]:
         """Join until nothing touches. ``score``: the network, features (n, F) to (n,)."""
-        assert callable(score)
         pairs = self._start.pairs
         heap: list[tuple[float, int, int]] = []
         for part in row_slices(len(pairs)):

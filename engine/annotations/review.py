@@ -126,7 +126,7 @@ class Difference:
     """Two annotators.
 
     Attributes:
-        iou: of each class by name, over all voxels; of instances too, matched to those that they overlap most.
+        iou: of each class by name, over all voxels; of instances too, each matched to the likest one.
         agreed: share of the voxels labelled by either on which both say the same.
         kappa: Cohen's, over the voxels labelled by both; None where chance leaves nothing to say.
         differ: how many voxels differ.
@@ -183,7 +183,7 @@ def _named(state: AnnotationState, names: list[str]) -> Ints:
 
 
 def _matched(a: NDArray[np.uint32], b_there: NDArray[np.uint32], b: NDArray[np.uint32]) -> float | None:
-    """Mean over instances of ``a`` of the IoU with the instance of ``b`` that each overlaps most; None without any."""
+    """Mean over instances of ``a`` of the IoU with the likest instance of ``b``; None without any."""
     ids = np.unique(a[a > 0])
     if not len(ids):
         return None
@@ -192,10 +192,8 @@ def _matched(a: NDArray[np.uint32], b_there: NDArray[np.uint32], b: NDArray[np.u
     for id in ids:
         mine = a == id
         others, count = np.unique(b_there[mine], return_counts=True)
-        count = np.where(others > 0, count, 0)
-        best = int(count.argmax())
-        inter = int(count[best])
-        out.append(inter / (int(mine.sum()) + size_b.get(int(others[best]), 0) - inter) if inter else 0.0)
+        shared = {int(o): int(c) for o, c in zip(others, count, strict=True) if o > 0}
+        out.append(max((c / (int(mine.sum()) + size_b[o] - c) for o, c in shared.items()), default=0.0))
     return float(np.mean(out))
 
 

@@ -37,7 +37,7 @@ Float64 = NDArray[np.float64]
 Bool = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 
-MOST = 60_000
+MOST = 90_000
 """Scenes of more voxels are made into regions in blocks of 2^3, 4^3, …"""
 WHOLE_FEATURES = 35
 REFINE_FEATURES = SET_FEATURES + 2 * WHOLE_FEATURES + 5
@@ -45,6 +45,9 @@ INPUTS = (PAIR_FEATURES, MERGE_FEATURES, WHOLE_FEATURES, REFINE_FEATURES)
 """Of the four networks."""
 THRESHOLD = 0.5
 MOST_CLICKS = 64
+MOST_LEVELS = 24
+"""Of the regions above a click so many are tried for a further one, evenly by the logarithm of their size: a lopsided
+tree has hundreds, and pairs of them would take seconds."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +134,8 @@ def select_voxels(
 
 
 def smart_select(scene: SelectScene, clicks: Sequence[Click], threshold: float = THRESHOLD) -> Selected:
-    """What some clicks mean, in the order in which they came.
+    """What some clicks mean, in the order in which they came: all at one thing. A second thing is selected anew, and
+    added to the first by whoever holds the selection.
 
     Raises:
         AnnotationError: no click, the first one is negative, or one is on no voxel of the scene.
@@ -252,7 +256,8 @@ def further_choices(tree: RegionTree, clicks: Sequence[Click], chosen: Bool) -> 
     last = clicks[-1]
     at = np.array([tree.region[c.row] for c in clicks])
     positive = np.array([c.positive for c in clicks])
-    nodes, first = tree.above(int(at[-1])), tree.above(int(at[0]))
+    nodes, above_last = _tried(tree, int(at[-1]), last.row)
+    first, above_first = _tried(tree, int(at[0]), clicks[0].row)
     reach, before = tree.holds(nodes), np.concatenate([chosen[None], tree.holds(first)])
     made = before[:, None] | reach[None] if last.positive else before[:, None] & ~reach[None]
     holds = made.reshape(-1, tree.small)
@@ -266,9 +271,7 @@ def further_choices(tree: RegionTree, clicks: Sequence[Click], chosen: Bool) -> 
     _, once = np.unique(np.packbits(holds[keep], axis=1), axis=0, return_index=True)
     keep = keep[np.sort(once)]
     holds, base, level = holds[keep], base[keep], level[keep]
-    above_first = whole_features(tree, first, clicks[0].row)
     above_first = np.concatenate([np.zeros((1, above_first.shape[1]), np.float32), above_first])
-    above_last = whole_features(tree, nodes, last.row)
     size = tree.sums[: tree.small, 0]
     alike = (holds & chosen) @ size / np.maximum((holds | chosen) @ size, 1)
     rest = np.stack(
@@ -280,6 +283,18 @@ def further_choices(tree: RegionTree, clicks: Sequence[Click], chosen: Bool) -> 
     )  # fmt: skip
     features = np.concatenate([_seen_sets(tree, holds), above_first[base], above_last[level], rest], axis=1)
     return Choices(holds, features.astype(np.float32), before, base, reach, level, last.positive)
+
+
+def _tried(tree: RegionTree, region: int, row: int) -> tuple[Ints, Float32]:
+    """The regions above a small one that a further click tries, and what ``whole`` sees of them."""
+    nodes = tree.above(region)
+    features = whole_features(tree, nodes, row)
+    if len(nodes) > MOST_LEVELS:
+        size = np.log(tree.sums[nodes, 0])
+        steps = np.linspace(size[0], size[-1], MOST_LEVELS)
+        some = np.unique([int(np.abs(size - step).argmin()) for step in steps])
+        nodes, features = nodes[some], features[some]
+    return nodes, features
 
 
 def _seen_sets(tree: RegionTree, holds: Bool) -> Float32:

@@ -105,6 +105,8 @@ def train(rooms: Sequence[KnownRoom], seed: int, steps: int, tell: Callable[[str
     for on_policy in (False, True):
         for room in some:
             _refine_samples(room, trees[room.name], nets, on_policy, refined, rng)
+        if not refined:
+            raise CaptureError("a first click selects every thing of these rooms", mend="train on richer rooms")
         refine = fitted(refined, seed, steps, hidden=64, soft=True)
         nets = SelectNets(touch, merge, whole, refine)
         tell(f"refine, validation: {validated(kept, trees, nets)}")

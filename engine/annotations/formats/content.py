@@ -111,7 +111,7 @@ def bring(
     if shift and int(instances.max()) + shift > 0xFFFFFFFF:
         raise AnnotationError("there are no more numbers for instances", path=incoming.path)
     instances = np.where(instances > 0, instances + np.uint32(shift), np.uint32(0)).astype(np.uint32)
-    changes += _things(incoming, state, classes, shift, told)
+    changes += _things(incoming, state, classes, shift)
     edit = state.relabel(rows, new_labels[kept], instances, changes, title=f"Import {incoming.path.name}")
     return Brought(edit, tuple(told))
 
@@ -179,10 +179,7 @@ def _rows(
     return rows[first], kept[first]
 
 
-def _things(
-    incoming: Incoming, state: AnnotationState, classes: Mapping[int, int], shift: int, told: list[str]
-) -> list[Change]:
-    del told
+def _things(incoming: Incoming, state: AnnotationState, classes: Mapping[int, int], shift: int) -> list[Change]:
     taken = {kind: set(of_kind) for kind, of_kind in state.things.items()}
     changes: list[Change] = []
     for thing in incoming.things:

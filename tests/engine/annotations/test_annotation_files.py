@@ -50,7 +50,7 @@ def annotated(draw: st.DrawFn, *, boxes: bool = True) -> AnnotationState:
         rows = draw(st.lists(st.integers(0, VOXELS - 1), min_size=1, max_size=20))
         state.apply(state.paint(rows, draw(label), draw(st.integers(0, 2**31 - 1))))
     for n in range(1, draw(st.integers(0, 3)) + 1 if boxes else 1):
-        q = np.array(draw(st.tuples(*[st.floats(-1, 1)] * 4))) + [1e-3, 0, 0, 0]
+        q = np.add(draw(st.tuples(*[st.floats(-1, 1)] * 4)), (1e-3, 0, 0, 0))
         q = tuple((q / np.linalg.norm(q)).tolist())
         state.apply(state.put(OrientedBox(n, draw(label), draw(triples), draw(sizes), q, draw(st.integers(0, 9)))))
     if boxes:
