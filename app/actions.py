@@ -352,12 +352,20 @@ MOUSE: tuple[tuple[str, str], ...] = (
     ("Shift-drag, right-drag", "Move sideways"),
     ("Wheel", "Nearer, farther"),
     ("Double-click", "Centre on this point"),
-    ("Wheel, while selecting", "More or less of the thing (Ctrl+wheel: nearer)"),
-    ("1 … 9, 0", "With a tool in hand: label with that class"),
-    ("Enter, Backspace, Delete", "Label, refuse, erase what is selected"),
-    ("+, −", "Grow or shrink the selection"),
-    ("Drop a photo on the repository", "Which scene is it, and from where?"),
-    ("Hover a photo", "Preview its match (Shift while one is pinned)"),
+    ("Drop a photo", "On the repository: which scene is it?"),
+    ("Hover a photo", "Preview its match (with Shift also later)"),
+)
+
+SELECTING: tuple[tuple[str, str], ...] = (
+    ("Click", "Select the thing; Shift adds, Ctrl takes away"),
+    ("Wheel", "More or less of it (Ctrl: nearer)"),
+    ("1 … 9, 0", "Label it with that class"),
+    ("Enter", "Label it; accept a suggestion"),
+    ("Backspace", "Let it go; refuse a suggestion"),
+    ("Delete", "Erase its labels"),
+    ("+ −", "Grow, shrink"),
+    ("Shift-wheel", "In a large photo: size of the brush"),
+    ("Middle-drag", "Turn, with the brush in hand"),
 )
 
 

@@ -83,6 +83,7 @@ class AnnotatePanel(QWidget):
         self.review = QListWidget()
         self.review.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.review.setWordWrap(True)
+        self.review.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.review.itemClicked.connect(self._go)
         inside = QWidget()
         column = QVBoxLayout(inside)

@@ -25,6 +25,11 @@ def dot(rgb: tuple[int, int, int], side: int, ratio: float = 2.0) -> QPixmap:
     return pixmap
 
 
+def _short(count: int) -> str:
+    """In four letters or so."""
+    return f"{count}" if count < 1000 else f"{count / 1e3:.1f}k" if count < 1e5 else f"{count / 1e6:.2f}M"
+
+
 class ClassRow(QFrame):
     """Colour, key, name, how much there is, an eye and a lock. A click takes the class in hand; a double-click renames
     it; the right button shows what else can be done."""
@@ -80,7 +85,7 @@ class ClassRow(QFrame):
         self.name.setText(label.name)
         self.name.setToolTip(f"{label.name}: click to take it in hand, double-click to rename")
         voxels, things = count
-        self.count.setText(f"{things} · {voxels:,}" if voxels else "–")
+        self.count.setText(f"{things} · {_short(voxels)}" if voxels else "–")
         self.count.setToolTip(f"{things} things, {voxels:,} voxels")
         self.setProperty("chosen", in_hand)
         self.style().unpolish(self)
