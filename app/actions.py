@@ -352,12 +352,12 @@ MOUSE: tuple[tuple[str, str], ...] = (
     ("Shift-drag, right-drag", "Move sideways"),
     ("Wheel", "Nearer, farther"),
     ("Double-click", "Centre on this point"),
-    ("Drop a photo", "On the repository: which scene is it?"),
-    ("Hover a photo", "Preview its match (with Shift also later)"),
+    ("Drop a photo", "On the repository: which is it?"),
+    ("Hover a photo", "Preview its match"),
 )
 
 SELECTING: tuple[tuple[str, str], ...] = (
-    ("Click", "Select the thing; Shift adds, Ctrl takes away"),
+    ("Click", "Select; Shift adds, Ctrl takes away"),
     ("Wheel", "More or less of it (Ctrl: nearer)"),
     ("1 … 9, 0", "Label it with that class"),
     ("Enter", "Label it; accept a suggestion"),

@@ -21,8 +21,8 @@ class ShortcutSheet(QFrame):
         self._window = parent
         self.setObjectName("sheet")
         row = QHBoxLayout(self)
-        row.setContentsMargins(3 * PAD, 2 * PAD, 3 * PAD, 2 * PAD)
-        row.setSpacing(3 * PAD)
+        row.setContentsMargins(2 * PAD, 2 * PAD, 2 * PAD, 2 * PAD)
+        row.setSpacing(2 * PAD)
         for menus in COLUMNS:
             column = QVBoxLayout()
             column.setSpacing(PAD)
@@ -73,7 +73,7 @@ class ShortcutSheet(QFrame):
 
 def _block(title: str, rows: list[tuple[str, str]]) -> QGridLayout:
     grid = QGridLayout()
-    grid.setHorizontalSpacing(2 * GAP)
+    grid.setHorizontalSpacing(GAP)
     grid.setVerticalSpacing(3)
     heading = QLabel(title)
     heading.setObjectName("heading")

@@ -200,6 +200,26 @@ def test_the_brush_paints_over_the_scene(annotating: Window, engine: FakeEngine,
     assert annotating.canvas.navigator.orbit.yaw == yaw
 
 
+def test_what_changed_is_drawn_as_if_all_were_drawn_anew(annotating: Window, engine: FakeEngine, qtbot: QtBot) -> None:
+    renderer = annotating.canvas.renderer
+    loads: list[object] = []
+    whole = renderer.labels.load
+    click_scene(annotating, SOFA_W)
+    qtbot.waitUntil(lambda: desk(annotating).state.selection is not None and renderer.labels.on)
+    qtbot.waitUntil(lambda: not renderer.labels.busy)
+    renderer.labels.load = lambda *given: (loads.append(given), whole(*given))
+    press(annotating, Qt.Key.Key_1)
+    qtbot.waitUntil(lambda: labelled(annotating, 1) > 0)
+    part = annotating.canvas.screenshot()
+    assert loads == []  # only the box about what changed was uploaded
+    over = annotating.controller._shown.canvas.labels
+    renderer.labels.clear()
+    renderer.labels.set(over.volume, over.marks.colours[:-1], np.zeros(len(over.marks.labels), np.uint8))
+    again = annotating.canvas.screenshot()
+    assert len(loads) == 1
+    np.testing.assert_array_equal(part, again)
+
+
 def test_suggestions_are_accepted_and_refused_by_keys(annotating: Window, engine: FakeEngine, qtbot: QtBot) -> None:
     click_scene(annotating, SOFA_W)
     qtbot.waitUntil(lambda: desk(annotating).state.selection is not None)

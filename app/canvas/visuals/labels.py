@@ -25,23 +25,27 @@ class LabelOverlay(Overlay):
         super().__init__("labels", GROUPS)
         self._of: Volume | None = None
         self._values: dict[str, UInt8] = {}
+        self._patching: NDArray[np.int64] | None = None  # rows that differ from what is on the GPU
         self.dim = 0.0
         self.set_style(opacity=1.0, accent=(1.0, 1.0, 1.0))
 
     def clear(self) -> None:
         super().clear()
-        self._of = None
+        self._of = self._patching = None
 
     def set(self, volume: Volume, colours: UInt8, selected: UInt8) -> None:
         """Show (V, 4) uint8 colours, alpha 0 or 255 where there is a label, and (V,) uint8 255 where selected."""
         values = {"u_labels": dense.premultiplied(colours[:, :3], colours[:, 3]), "u_selected": selected[:, None]}
         before, self._values = self._values, values
-        if self._of is not volume or self.busy or not self.on:
-            self._of = volume
+        loading = self.busy and self._patching is None
+        if self._of is not volume or loading or not self.on:
+            self._of, self._patching = volume, None
             self.load(volume, values)
             return
         differ = (values["u_labels"].view(np.uint32) != before["u_labels"].view(np.uint32)).ravel()
         rows = np.flatnonzero(differ | (selected != before["u_selected"][:, 0]))
+        if self._patching is not None:
+            rows = np.union1d(rows, self._patching)
         if len(rows):
             self._patch(volume, rows)
 
@@ -53,8 +57,10 @@ class LabelOverlay(Overlay):
         box = dense.box_of(volume)
         lo, hi = volume.index[rows].min(axis=0) - box.lo, volume.index[rows].max(axis=0) - box.lo + 1
         if np.prod(hi - lo) > MOST_SHARE * np.prod(box.dims):
+            self._patching = None
             self.load(volume, self._values)
         else:
+            self._patching = rows
             self.queue(self._upload(volume, box.lo + lo, lo, hi - lo))
 
     def _upload(
@@ -69,4 +75,5 @@ class LabelOverlay(Overlay):
             block[x, y, z] = self._values[name][inside]
             self.shown_texture(name).set_data(block, offset=tuple(int(v) for v in at))
             yield
+        self._patching = None
         self.revision += 1
