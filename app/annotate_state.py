@@ -94,7 +94,7 @@ def label_colours(labels: NDArray[np.uint16], instances: NDArray[np.uint32], pal
         table[c.id] = (*c.rgb, 255 if c.visible else 0)
     known = np.minimum(labels, len(table) - 1)
     out = table[known]
-    out[labels != known] = 0
+    out[(labels != known) | (out[:, 3] == 0)] = 0
     shade = np.where(instances > 0, 0.72 + 0.5 * ((instances * _GOLDEN) % 1), 1.0)
     out[:, :3] = np.clip(out[:, :3] * shade[:, None], 0, 255)
     return np.rint(out).astype(np.uint8)

@@ -26,7 +26,7 @@ from app.theme import Theme
 from app.view_state import AnnotateView
 from engine.api.annotated import Suggested
 from engine.api.annotating import AddClass, BoxRows, PutThing, RemoveThing, StrokeKind
-from engine.api.annotations import LabelClass
+from engine.api.annotations import Kind, LabelClass
 from engine.api.replies import Region
 from engine.api.requests import PixelSource, PointSource
 
@@ -66,6 +66,8 @@ class AnnotateUi(QObject):
         panel.class_named.connect(self._add)
         panel.brought.connect(self.files.bring_over)
         panel.region_chosen.connect(self._go)
+        panel.place_chosen.connect(w.canvas.fly_to_point)
+        panel.thing_removed.connect(self._remove_thing)
         panel.row_made.connect(self._row_made)
         bar.asked.connect(w.trigger)
         bar.refused.connect(tools.refuse)
@@ -280,6 +282,9 @@ class AnnotateUi(QObject):
 
     def _remove(self, id: int) -> None:
         self.desk.ask(RemoveThing(kind="class", thing_id=id))
+
+    def _remove_thing(self, kind: str, id: int) -> None:
+        self.desk.ask(RemoveThing(kind=cast("Kind", kind), thing_id=id))
 
     def _recolour(self, id: int) -> None:
         label = self._class(id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
-from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtCore import QPoint, QSize, Qt, Signal
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import (
     QFrame,
@@ -28,11 +28,15 @@ from app.panels.annotate_rows import ClassRow
 from app.resolve_annotate import TOOLS
 from app.theme import DARK, GAP, PAD, Theme
 from app.view_state import AnnotateView
+from engine.api.annotated import Things
+from engine.api.annotations import Kind, Triple
 
 WHAT = (
     "Name what you are looking for: type a class below and press Enter. Then press A and click a thing, in the scene "
     "or in any photo: the whole thing is selected. Enter labels it."
 )
+MOST_ROWS = 6
+"""Of the list of things that are seen at once."""
 MENU = (
     "annotate_words", "annotate_alike", "", "annotate_review", "", "classes_import", "classes_export", "",
     "annotations_import", "annotations_export",
@@ -43,6 +47,8 @@ class AnnotatePanel(QWidget):
     class_named = Signal(str)
     brought = Signal()  # annotations of another grid
     region_chosen = Signal(object)
+    place_chosen = Signal(tuple)  # pos_w
+    thing_removed = Signal(str, int)  # kind, id
     row_made = Signal(object)  # a ClassRow, to be connected
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -80,6 +86,13 @@ class AnnotatePanel(QWidget):
         self.progress.setRange(0, 1000)
         self.share = QLabel()
         self.share.setObjectName("muted")
+        self.things = QListWidget()
+        self.things.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.things.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.things.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        self.things.itemClicked.connect(self._go_to_thing)
+        self.things.customContextMenuRequested.connect(self._thing_menu)
+        self._things: Things | None = None
         self.review = QListWidget()
         self.review.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.review.setWordWrap(True)
@@ -99,6 +112,7 @@ class AnnotatePanel(QWidget):
         column.addWidget(self.field)
         column.addWidget(self.progress)
         column.addWidget(self.share)
+        column.addWidget(self.things)
         column.addWidget(self.review, 1)
         column.addStretch()
         inside.setObjectName("panel")
@@ -144,9 +158,9 @@ class AnnotatePanel(QWidget):
         self.share.setVisible(bool(palette) or bool(view.preparing))
         share = 0.0 if marks is None or not len(marks.labels) else marks.labelled / len(marks.labels)
         self.progress.setValue(round(1000 * share))
-        things = "" if marks is None else _things(s)
-        parts = (f"{share:.1%} of the voxels labelled{things}" if palette else "", view.preparing)
+        parts = (f"{share:.1%} of the voxels labelled" if palette else "", view.preparing)
         self.share.setText("  ·  ".join(p for p in parts if p))
+        self._show_things(Things() if marks is None else marks.things)
         self._show_review(s)
 
     def _show_classes(self, s: AnnotateState) -> None:
@@ -167,6 +181,43 @@ class AnnotatePanel(QWidget):
                 self.classes.insertWidget(n, row)
             counts = (0, 0) if s.marks is None else s.marks.counts[label.id]
             row.show_class(label, counts, in_hand=label.id == s.class_id)
+
+    def _show_things(self, things: Things) -> None:
+        """Boxes, landmarks and notes, to go to or to remove."""
+        if things is self._things:
+            return
+        self._things = things
+        names = {c.id: c.name for c in things.palette}
+        rows: list[tuple[Kind, int, str, Triple | None]] = []
+        for b in things.boxes:
+            rows.append(("box", b.id, f"Box   {names.get(b.class_id, 'no class')}", b.centre_w))
+        for m in things.landmarks:
+            rows.append(("landmark", m.id, f"Landmark   {m.name}", m.pos_w))
+        for n in things.notes:
+            rows.append(("note", n.id, f"Note   {n.text}", n.pos_w))
+        self.things.clear()
+        for kind, id, text, pos_w in rows:
+            item = QListWidgetItem(text)
+            item.setToolTip(f"{text}\nClick: go there. Right button: remove it")
+            item.setData(Qt.ItemDataRole.UserRole, (kind, id, pos_w))
+            self.things.addItem(item)
+        self.things.setVisible(bool(rows))
+        height = self.things.sizeHintForRow(0) if rows else 0
+        self.things.setFixedHeight(height * min(len(rows), MOST_ROWS) + 4)
+
+    def _go_to_thing(self, item: QListWidgetItem) -> None:
+        _, _, pos_w = item.data(Qt.ItemDataRole.UserRole)
+        if pos_w is not None:
+            self.place_chosen.emit(tuple(pos_w))
+
+    def _thing_menu(self, at: QPoint) -> None:
+        item = self.things.itemAt(at)
+        if item is not None:
+            kind, id, _ = item.data(Qt.ItemDataRole.UserRole)
+            menu = QMenu(self)
+            menu.addAction("Go there", lambda: self._go_to_thing(item))
+            menu.addAction("Remove", lambda: self.thing_removed.emit(kind, id))
+            menu.popup(self.things.viewport().mapToGlobal(at))
 
     def _show_review(self, s: AnnotateState) -> None:
         review = s.review
@@ -202,14 +253,3 @@ class AnnotatePanel(QWidget):
         region = item.data(Qt.ItemDataRole.UserRole)
         if region is not None:
             self.region_chosen.emit(region)
-
-
-def _things(s: AnnotateState) -> str:
-    assert s.marks is not None
-    t = s.marks.things
-    counts = (
-        (len(t.boxes), "box", "boxes"),
-        (len(t.landmarks), "landmark", "landmarks"),
-        (len(t.notes), "note", "notes"),
-    )
-    return "".join(f", {n} {one if n == 1 else many}" for n, one, many in counts if n)

@@ -15,8 +15,8 @@ from engine.api.annotated import PhotoVoxels
 
 UInt8 = NDArray[np.uint8]
 Bool = NDArray[np.bool_]
-FILL, EDGE, LIT, LIT_EDGE = 0.62, 1.0, 0.5, 1.0
-"""Opacities within a label and at its edge, and of what is selected."""
+FILL, LIT = 158, 128
+"""Opacities of 256 within a label and within what is selected; their edges are opaque."""
 
 _labels: WeakKeyDictionary[PhotoVoxels, tuple[Marks, QImage]] = WeakKeyDictionary()
 _lit: WeakKeyDictionary[PhotoVoxels, tuple[Selection, str, QImage | None]] = WeakKeyDictionary()
@@ -51,18 +51,16 @@ def painted_labels(rows: NDArray[np.int32], marks: Marks) -> UInt8:
     """(h, w, 4) premultiplied: fill, and a stronger edge where another thing begins."""
     rgba = marks.colours[rows]
     thing = np.where(rgba[..., 3] > 0, marks.labels[rows].astype(np.int64) << 32 | marks.instances[rows], 0)
-    there = thing > 0
-    alpha = np.where(there, np.where(edges(thing), EDGE, FILL), 0.0)[..., None]
-    return np.rint(np.concatenate([rgba[..., :3] * alpha, 255 * alpha], axis=-1)).astype(np.uint8)
+    fill = (rgba.astype(np.uint16) * FILL >> 8).astype(np.uint8)
+    return np.where(edges(thing)[..., None], rgba, fill)
 
 
 def painted_lit(inside: Bool, theme: Theme) -> UInt8:
     """(h, w, 4) premultiplied, in the accent with a white rim."""
     accent = QColor(theme.accent)
-    rim = inside & edges(inside)
-    colour = np.where(rim[..., None], 255.0, np.array([accent.red(), accent.green(), accent.blue()], np.float64))
-    alpha = np.where(rim, LIT_EDGE, np.where(inside, LIT, 0.0))[..., None]
-    return np.rint(np.concatenate([colour * alpha, 255 * alpha], axis=-1)).astype(np.uint8)
+    fill = np.array([accent.red(), accent.green(), accent.blue(), 255]) * LIT // 256
+    table = np.array([[0] * 4, fill, [255] * 4], np.uint8)
+    return table[inside.astype(np.uint8) + (inside & edges(inside))]
 
 
 def edges(values: NDArray[np.int64] | Bool) -> Bool:

@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QWidget
 
 from app.panels.keypoint_paint import paint_keypoints
 from app.panels.photo_paint import from_rect, paint_cell
+from app.panels.thing_paint import paint_things
 from app.theme import DARK, GAP, Theme
 from app.view_state import Cell, SingleView
 from engine.api.camera import Camera
@@ -85,6 +86,7 @@ class PhotoPane(QWidget):
             )  # fmt: skip
             if v.other is not None:
                 self._paint_other(painter, v, *v.other)
+            paint_things(painter, self.photo_rect(), v.cell, v.labels)
             paint_keypoints(painter, self.photo_rect(), v.cell, v.keypoints)
         painter.end()
 

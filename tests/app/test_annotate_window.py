@@ -204,6 +204,10 @@ def test_what_changed_is_drawn_as_if_all_were_drawn_anew(annotating: Window, eng
     renderer = annotating.canvas.renderer
     loads: list[object] = []
     whole = renderer.labels.load
+    click_scene(annotating, TABLE_W)
+    qtbot.waitUntil(lambda: desk(annotating).state.selection is not None)
+    press(annotating, Qt.Key.Key_2)
+    qtbot.waitUntil(lambda: labelled(annotating, 2) > 0)
     click_scene(annotating, SOFA_W)
     qtbot.waitUntil(lambda: desk(annotating).state.selection is not None and renderer.labels.on)
     qtbot.waitUntil(lambda: not renderer.labels.busy)
@@ -254,6 +258,38 @@ def test_classes_are_changed_in_the_panel(annotating: Window, engine: FakeEngine
     qtbot.waitUntil(lambda: list(annotating.annotate.panel.rows) == [1])
     press(annotating, Qt.Key.Key_Z, CTRL)
     qtbot.waitUntil(lambda: list(annotating.annotate.panel.rows) == [1, 2])
+
+
+def test_boxes_and_landmarks_are_drawn_listed_and_removed(annotating: Window, engine: FakeEngine, qtbot: QtBot) -> None:
+    click_scene(annotating, SOFA_W)
+    qtbot.waitUntil(lambda: desk(annotating).state.selection is not None)
+    press(annotating, Qt.Key.Key_O, SHIFT)
+    press(annotating, Qt.Key.Key_Escape)
+    press(annotating, Qt.Key.Key_K, SHIFT)
+    click_scene(annotating, TABLE_W)
+    things = annotating.annotate.panel.things
+    qtbot.waitUntil(lambda: things.count() == 2)
+    assert [things.item(n).text() for n in range(2)] == ["Box   table", "Landmark   table 1"]
+    renderer = annotating.canvas.renderer
+    annotating.canvas.screenshot()
+    assert renderer.things._index is not None
+    photo = next(
+        v.index
+        for v in engine.scene.views
+        if np.isin(engine.annotations.rows(v.index), engine.annotations.things[0]).mean() > 0.05
+    )
+    annotating.controller.select(photo)
+    annotating.controller.set_single(True)
+    pane = annotating.images.pane
+    qtbot.wait(50)
+    shown = pane.grab().toImage()
+    annotating.controller.set_layer("labels", visible=False)
+    qtbot.wait(50)
+    assert pane.grab().toImage() != shown
+    annotating.annotate.panel.thing_removed.emit("box", 1)
+    qtbot.waitUntil(lambda: things.count() == 1)
+    press(annotating, Qt.Key.Key_Z, CTRL)
+    qtbot.waitUntil(lambda: things.count() == 2)
 
 
 def test_a_refusal_of_a_click_is_told_in_the_status_bar(annotating: Window, qtbot: QtBot) -> None:
