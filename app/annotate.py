@@ -73,6 +73,7 @@ class AnnotateDesk:
         self._wanted = self._prepared = False
         self._held: list[AnnotationRequest] = []  # until annotations are open
         self._sent: dict[int, AnnotationRequest] = {}  # whose failure is told in a way of its own, or answer is awaited
+        self._begun_of = 0  # version of the volume whose annotations were to be begun last
         self._words = ""  # to be looked for once the scene is named
         self._deed = Deed(lambda: self._send(UndoAnnotation()), lambda: self._send(RedoAnnotation()), OF)
         controller.join(self)
@@ -174,10 +175,13 @@ class AnnotateDesk:
             self._sent.clear()
             self._held.clear()
             self._prepared = self._wanted = False
+            self._begun_of = 0
             self._controller.history.forget_deeds(OF)
         v = new.volume
-        if v is not None and new.annotate.asked_of != v.version and _settled(new):
-            self._open(new)
+        if v is not None and _settled(new):
+            due = self._wanted and new.annotate.marks is None and self._begun_of != v.version
+            if due or new.annotate.asked_of != v.version:
+                self._open(new)
         if old.named is not new.named and new.named is not None:
             self._ask_words(new)
         if old.single != new.single or old.selected != new.selected:
@@ -186,6 +190,7 @@ class AnnotateDesk:
     def _open(self, s: AppState) -> None:
         assert s.volume is not None
         self._prepared = False
+        self._begun_of = s.volume.version if self._wanted else 0
         self.set(asked_of=s.volume.version)
         self.ask(OpenAnnotations(begin=self._wanted))
 
@@ -231,6 +236,7 @@ class AnnotateDesk:
                 self.set(problem=reply.what)
                 return False
             case JobCancelled() | Failed() if isinstance(request, PrepareAnnotating):
+                self._prepared = False  # the next tool that is taken has it done
                 return False
             case _:
                 return False

@@ -29,7 +29,7 @@ from engine.api.annotating import (
     UndoAnnotation,
 )
 from engine.api.annotations import Changed, LabelClass
-from engine.api.replies import Failed, JobProgress, SceneNamed
+from engine.api.replies import Failed, JobCancelled, JobProgress, SceneNamed
 from engine.api.requests import PixelSource
 
 CHAIR, TABLE = LabelClass(1, "chair", (200, 100, 50), 1), LabelClass(2, "table", (10, 20, 30), 2)
@@ -156,6 +156,28 @@ def test_edits_wait_until_annotations_are_open() -> None:
     world.fake.answer(begin, world.controller.receive)
     assert [c.name for c in world.desk.state.marks.things.palette] == ["chair"]
     assert len(world.outbox.of(PrepareAnnotating)) == 1
+
+
+def test_what_is_wanted_during_a_job_is_begun_after_it() -> None:
+    world = Annotating()
+    world.controller.receive(JobProgress(id=9, title="Naming", done=1, total=2, unit="s", rate=None, eta=None))
+    world.desk.ask(AddClass(name="chair"))
+    assert world.desk.state.marks is None
+    world.controller.jobs.change(9, status="finished")
+    assert [c.name for c in world.desk.state.marks.things.palette] == ["chair"]
+
+
+def test_photos_that_were_not_prepared_are_prepared_for_the_next_tool() -> None:
+    world = Annotating(answering=False)
+    world.desk.begin()
+    world.fake.begun = True
+    world.fake.answer(world.outbox.of(OpenAnnotations)[-1], world.controller.receive)
+    (job,) = world.outbox.of(PrepareAnnotating)
+    world.desk.take("brush")
+    assert len(world.outbox.of(PrepareAnnotating)) == 1
+    world.controller.receive(JobCancelled(id=job.id, title=job.title))
+    world.desk.take("lasso")
+    assert len(world.outbox.of(PrepareAnnotating)) == 2
 
 
 def test_steps_of_an_earlier_run_can_be_undone() -> None:
