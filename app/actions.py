@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from app.annotate_state import Tool
 from app.bookmarks import Bookmarks
 from app.canvas.home import NamedView
 from app.controller import Controller
@@ -58,6 +59,25 @@ class KeepsScenes(Protocol):
     def duplicates(self) -> None: ...
 
 
+class Annotates(Protocol):
+    """Labels on voxels and photos."""
+
+    def toggle(self) -> None: ...
+    def take(self, tool: Tool) -> None: ...
+    def new_class(self) -> None: ...
+    def label(self) -> None: ...
+    def erase(self) -> None: ...
+    def resize(self, steps: int) -> None: ...
+    def box_around(self) -> None: ...
+    def alike(self) -> None: ...
+    def by_words(self) -> None: ...
+    def review(self) -> None: ...
+    def import_classes(self) -> None: ...
+    def export_classes(self) -> None: ...
+    def bring_in(self) -> None: ...
+    def export(self) -> None: ...
+
+
 class Target(Protocol):
     """What handlers act on; ``app.window.Window`` in the program."""
 
@@ -77,6 +97,8 @@ class Target(Protocol):
     def marks(self) -> Measures: ...
     @property
     def repository(self) -> KeepsScenes: ...
+    @property
+    def annotate(self) -> Annotates: ...
     def toggle_panels(self) -> None: ...
     def ask(self) -> None: ...
     def ask_like(self) -> None: ...
@@ -117,6 +139,13 @@ class Action:
 
 def _layer(name: str) -> Callable[[Target], object]:
     return lambda t: t.controller.toggle_layer(name)
+
+
+def _tool(tool: Tool, label: str, shortcut: str, tooltip: str) -> Action:
+    name = f"annotate_{tool}"
+    return Action(
+        name, label, "Annotate", lambda t: t.annotate.take(tool), shortcut, name, tooltip, checkable=True, group=1
+    )
 
 
 def _flip(name: str) -> Callable[[Target], object]:
@@ -193,6 +222,7 @@ ACTIONS: tuple[Action, ...] = (
            "The few points that stand for the scene: found again from many photos", True, group=2),
     Action("prompts", "Prompts", "Layers", _layer("prompts"), "5", "prompts", "Where the things asked for are",
            True, group=2),
+    Action("labels", "Labels", "Layers", _layer("labels"), "6", "labels", "What is annotated", True, group=2),
     Action("matches", "Matches", "Layers", _layer("matches"), "L", "matches", "Lines from the source to its matches",
            True, group=2),
     Action("frusta", "Cameras", "Layers", _layer("frusta"), "C", "frusta", "Where photos were taken", True, group=3),
@@ -272,6 +302,42 @@ ACTIONS: tuple[Action, ...] = (
     Action("repository_remove", "Remove from the repository", "Repository", lambda t: t.repository.remove(), "", "",
            "Take the selected scene out; its capture is not touched, and Ctrl+Z puts it back", group=3),
 
+    Action("annotate", "Annotate panel", "Annotate", lambda t: t.annotate.toggle(), "F4", "labels",
+           "Classes, tools and progress: bring the panel to the front, or hide it", toolbar=True),
+    _tool("select", "Smart select", "A", "One click selects the whole thing, in the scene and in every photo"),
+    _tool("brush", "Brush", "Shift+B", "Paint labels over the scene or in a large photo"),
+    _tool("lasso", "Lasso", "Shift+L", "Label what you draw around in a large photo"),
+    _tool("box", "Rectangle", "Shift+R", "Label what lies in a rectangle of a large photo"),
+    _tool("fill", "Fill", "Shift+F", "Label all that hangs together with a place and is alike"),
+    _tool("landmark", "Landmark", "Shift+K", "Put a named point, on a keypoint where one is near"),
+    _tool("note", "Note", "Shift+N", "Write down what you saw at a place"),
+    Action("annotate_class", "New class", "Annotate", lambda t: t.annotate.new_class(), "Ctrl+Shift+N", "",
+           "Type the name of a class; its colour and key are found", group=2),
+    Action("annotate_label", "Label the selection", "Annotate", lambda t: t.annotate.label(), "", "",
+           "Give it the class in hand: Enter. A digit gives it the class of that key", group=2),
+    Action("annotate_erase", "Erase labels of the selection", "Annotate", lambda t: t.annotate.erase(), "", "",
+           "Take the labels off what is selected: Delete", group=2),
+    Action("annotate_grow", "Grow the selection", "Annotate", lambda t: t.annotate.resize(1), "", "",
+           "By one voxel on all sides: +", group=3),
+    Action("annotate_shrink", "Shrink the selection", "Annotate", lambda t: t.annotate.resize(-1), "", "",
+           "By one voxel on all sides: −", group=3),
+    Action("annotate_box_around", "Box around the selection", "Annotate", lambda t: t.annotate.box_around(),
+           "Shift+O", "", "An upright box, turned so that it fits closely", group=3),
+    Action("annotate_alike", "Suggest what is like it", "Annotate", lambda t: t.annotate.alike(), "Shift+A", "",
+           "Places like the selection, or like the last thing labelled: Enter accepts, Backspace refuses", group=4),
+    Action("annotate_words", "Suggest by words…", "Annotate", lambda t: t.annotate.by_words(), "Shift+W", "",
+           "Places that words mean, such as all chairs: Enter accepts, Backspace refuses", group=4),
+    Action("annotate_review", "Review", "Annotate", lambda t: t.annotate.review(), "Shift+V", "",
+           "What is not labelled yet, and what was done", group=4),
+    Action("classes_import", "Import classes…", "Annotate", lambda t: t.annotate.import_classes(), "", "",
+           "Add the classes of a list", group=5),
+    Action("classes_export", "Export classes…", "Annotate", lambda t: t.annotate.export_classes(), "", "",
+           "Save the classes as a list for other captures", group=5),
+    Action("annotations_import", "Import annotations…", "Annotate", lambda t: t.annotate.bring_in(), "", "",
+           "As one step that can be undone", group=6),
+    Action("annotations_export", "Export annotations…", "Annotate", lambda t: t.annotate.export(), "Ctrl+Alt+E", "",
+           "COCO, PLY, NPZ, KITTI, labelCloud, ScanNet, or our own JSON", group=6),
+
     Action("clear", "Clear match", "Help", lambda t: t.controller.escape(), "Esc", "", "One step back"),
     Action("commands", "Find a command…", "Help", lambda t: t.commands.toggle(), "Ctrl+Shift+P", "",
            "Type what you want to do, and Enter does it"),
@@ -286,8 +352,20 @@ MOUSE: tuple[tuple[str, str], ...] = (
     ("Shift-drag, right-drag", "Move sideways"),
     ("Wheel", "Nearer, farther"),
     ("Double-click", "Centre on this point"),
-    ("Drop a photo on the repository", "Which scene is it, and from where?"),
-    ("Hover a photo", "Preview its match (Shift while one is pinned)"),
+    ("Drop a photo", "On the repository: which is it?"),
+    ("Hover a photo", "Preview its match"),
+)
+
+SELECTING: tuple[tuple[str, str], ...] = (
+    ("Click", "Select; Shift adds, Ctrl takes away"),
+    ("Wheel", "More or less of it (Ctrl: nearer)"),
+    ("1 … 9, 0", "Label it with that class"),
+    ("Enter", "Label it; accept a suggestion"),
+    ("Backspace", "Let it go; refuse a suggestion"),
+    ("Delete", "Erase its labels"),
+    ("+ −", "Grow, shrink"),
+    ("Shift-wheel", "In a large photo: size of the brush"),
+    ("Middle-drag", "Turn, with the brush in hand"),
 )
 
 

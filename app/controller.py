@@ -143,11 +143,11 @@ class Controller:
 
     def hover_pixel(self, view: int, x: float, y: float) -> None:
         """As ``click_pixel``, in passing; a pinned answer comes back when the pointer leaves."""
-        if view in self.state.view_features:
+        if view in self.state.view_features and self.state.annotate.tool is None:
             self._peek(PixelSource(view, x, y), None)
 
     def hover_point(self, pos_w: Pos) -> None:
-        if self.state.view_features:
+        if self.state.view_features and self.state.annotate.tool is None:
             self._peek(PointSource(pos_w), pos_w)
 
     def end_hover(self) -> None:

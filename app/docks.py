@@ -13,6 +13,7 @@ def build_docks(
     window: QMainWindow,
     *,
     layers: QWidget,
+    annotate: QWidget,
     jobs: QWidget,
     training: QWidget,
     images: QWidget,
@@ -21,10 +22,11 @@ def build_docks(
     repository: QWidget,
 ) -> dict[str, QDockWidget]:
     """Dock the panels as they lie before the user moves them; training shares its place with jobs, found with
-    matches, and the repository, hidden until it is asked for, with photos."""
+    matches, annotate with layers and the repository with photos, both hidden until they are asked for."""
     window.setTabPosition(Qt.DockWidgetArea.AllDockWidgetAreas, QTabWidget.TabPosition.North)
     docks = {
         "layers": _dock(window, "layers", "Layers", _scrolled(layers), LEFT),
+        "annotate": _dock(window, "annotate", "Annotate", annotate, LEFT),
         "jobs": _dock(window, "jobs", "Jobs", _scrolled(jobs), LEFT),
         "training": _dock(window, "training", "Training", training, LEFT),
         "images": _dock(window, "images", "Photos", images, RIGHT),
@@ -32,6 +34,9 @@ def build_docks(
         "found": _dock(window, "found", "Found", found, RIGHT),
         "repository": _dock(window, "repository", "Repository", repository, RIGHT),
     }
+    window.tabifyDockWidget(docks["layers"], docks["annotate"])
+    docks["layers"].raise_()
+    docks["annotate"].hide()
     window.tabifyDockWidget(docks["jobs"], docks["training"])
     docks["jobs"].raise_()
     window.tabifyDockWidget(docks["matches"], docks["found"])

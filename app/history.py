@@ -12,6 +12,7 @@ from app.state import AppState, Store
 from engine.api.requests import PixelSource, PointSource
 
 MOST = 200
+"""Changes of settings that are remembered; deeds are, however many."""
 TOGETHER_S = 0.8
 """Changes of the same thing that follow each other so closely are one: a slider is dragged."""
 
@@ -21,10 +22,12 @@ Match = Callable[[PixelSource | PointSource, Pos | None], None]
 
 @dataclass(frozen=True)
 class Deed:
-    """Something done to what is no part of the open capture, and so stays when another is opened."""
+    """Something done that is undone elsewhere. It stays when another capture is opened, until all deeds of its kind
+    (``of``) are forgotten."""
 
     undo: Callable[[], None]
     redo: Callable[[], None]
+    of: str
 
 
 class History:
@@ -82,19 +85,28 @@ class History:
     def did(self, deed: Deed) -> None:
         """A deed was done, and can be undone."""
         self._before.append(deed)
-        del self._before[:-MOST]
         self._after.clear()
         self._last = ((), 0.0)
         self._tell()
 
-    def forget_deeds(self) -> None:
-        """What they were done to is gone."""
-        self._keep(Edits)
+    def recall(self, deed: Deed, done: int, undone: int) -> None:
+        """Deeds of an earlier run, all alike: so many were done before everything else, and so many are undone."""
+        self._before[:0] = [deed] * done
+        self._after[:0] = [deed] * undone
         self._tell()
 
-    def _keep(self, kind: type[Edits] | type[Deed]) -> None:
-        self._before = [x for x in self._before if isinstance(x, kind)]
-        self._after = [x for x in self._after if isinstance(x, kind)]
+    def forget_deeds(self, of: str) -> None:
+        """What they were done to is gone."""
+        self._keep(lambda x: not (isinstance(x, Deed) and x.of == of))
+        self._tell()
+
+    def _keep(self, wanted: Callable[[Edits | Deed], bool]) -> None:
+        self._before, self._after = ([x for x in some if wanted(x)] for some in (self._before, self._after))
+
+    def _limit(self) -> None:
+        """Forget the oldest change of settings when there are too many; deeds are small."""
+        if sum(isinstance(x, Edits) for x in self._before) > MOST:
+            del self._before[next(n for n, x in enumerate(self._before) if isinstance(x, Edits))]
 
     def _restore(self, wanted: Edits) -> None:
         now = edits_of(self._store.state)
@@ -124,7 +136,7 @@ class History:
         if self._going:
             return
         if old.scene is not new.scene:
-            self._keep(Deed)
+            self._keep(lambda x: isinstance(x, Deed))
             self._tell()
             return
         before, after = edits_of(old), edits_of(new)
@@ -137,7 +149,7 @@ class History:
         slid = _by_slider(before, after, what)
         if not (slid and what == self._last[0] and now - self._last[1] < TOGETHER_S):
             self._before.append(before)
-            del self._before[:-MOST]
+            self._limit()
         self._last = (what, now) if slid else ((), 0.0)
         self._after.clear()
         self._tell()

@@ -45,6 +45,8 @@ from engine.api.requests import Request
 from engine.api.scene import ViewInfo
 
 Pos = tuple[float, float, float]
+OF = "repository"
+"""Of what deeds are."""
 MIDDLE = 0.8
 """Of a photo's width and height, within which a place is in sight."""
 
@@ -94,7 +96,7 @@ class RepositoryDesk:
         """Open the repository in a folder; ``make``: make one if there is none."""
         request = OpenRepository(path=path, make=make)
         self._store.update(repository=RepositoryState(path=path, opening=request.id))
-        self._controller.history.forget_deeds()
+        self._controller.history.forget_deeds(OF)
         self._send(request)
 
     def add(self, captures: Sequence[str]) -> None:
@@ -123,6 +125,7 @@ class RepositoryDesk:
         deed = Deed(
             lambda: self._send(RestoreScenes(keys=keys)),
             lambda: self._send(RemoveScenes(keys=keys)),
+            OF,
         )
         request = RemoveScenes(keys=keys)
         self._deeds[request.id] = f"Removed {scene.name} from the repository; Ctrl+Z puts it back.", deed
@@ -135,6 +138,7 @@ class RepositoryDesk:
         deed = Deed(
             lambda: self._send(DecidePair(a=a, b=b, decision=before)),
             lambda: self._send(DecidePair(a=a, b=b, decision=after)),
+            OF,
         )
         request = DecidePair(a=a, b=b, decision=after)
         said = {"duplicate": "Marked as duplicate.", "different": "Both are kept.", None: "Undecided again."}[after]

@@ -9,6 +9,7 @@ from typing import Literal
 
 from app.clip import Box
 from app.resolve_actions import actions, obstacle, training_actions
+from app.resolve_annotate import annotate_view, labels_over
 from app.resolve_prompts import prompts_found, prompts_over, prompts_view
 from app.resolve_repository import placed_view, repository_view
 from app.state import COMPARING, Answer, AppState, Layer, Query
@@ -38,7 +39,9 @@ from engine.api.requests import PixelSource
 
 
 def active_answer(state: AppState) -> Answer | None:
-    """What is shown: the preview under the pointer, else the pinned answer."""
+    """What is shown: the preview under the pointer, else the pinned answer; none while something is annotated."""
+    if state.annotate.tool is not None:
+        return None
     return state.preview or state.pinned
 
 
@@ -53,7 +56,7 @@ def resolve(state: AppState) -> ViewState:
     colouring = state.colouring if state.colouring == "colour" or features is not None else "colour"
     single = next((c for c in cells if c.info.index == state.selected), None) if state.single else None
     bounds = None if answer is None else answer.bounds
-    prompts = prompts_over(state)
+    prompts, labels = prompts_over(state), labels_over(state)
     keypoints = _keypoints(state)
     return ViewState(
         title=_title(state),
@@ -63,6 +66,8 @@ def resolve(state: AppState) -> ViewState:
             volume=VolumeView(state.volume, colouring, features, state.layers["volume"], state.cutaway, _clip(state)),
             heat=HeatView(heat, state.layers["heat"], state.threshold),
             prompts=prompts,
+            labels=labels,
+            tool=state.annotate.tool,
             keypoints=keypoints,
             points=_points_layer(state),
             frusta=FrustaView(state.layers["frusta"], state.selected, _mutual(answer), state.through),
@@ -75,7 +80,9 @@ def resolve(state: AppState) -> ViewState:
             fly=state.fly,
             theme=state.theme,
         ),
-        images=ImagesView(_sorted(cells, state), state.panel_mode, state.sort, state.threshold, bounds, prompts),
+        images=ImagesView(
+            _sorted(cells, state), state.panel_mode, state.sort, state.threshold, bounds, prompts, labels
+        ),
         single=SingleView(
             single,
             _other(state, single),
@@ -84,6 +91,7 @@ def resolve(state: AppState) -> ViewState:
             state.threshold,
             keypoints,
             prompts,
+            labels,
         ),
         matches=_table(state, answer),
         prompts=prompts_view(state),
@@ -108,6 +116,7 @@ def resolve(state: AppState) -> ViewState:
         ruler=state.ruler,
         repository=repository_view(state),
         placed=placed_view(state),
+        annotate=annotate_view(state),
         encoders=_encoders(state),
         theme=state.theme,
     )
@@ -282,6 +291,8 @@ def _usable(state: AppState, heat: Answer | None) -> frozenset[str]:
         out.add("heat")
     if state.prompted is not None:
         out.add("prompts")
+    if state.annotate.marks is not None:
+        out.add("labels")
     if state.voxel_features is not None:
         out.add("keypoints")
     if state.through is not None or state.placed is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from app.resolve_annotate import annotate_actions
 from app.resolve_repository import repository_actions
 from app.state import AppState, Colouring
 from app.stepping import step_back
@@ -52,7 +53,9 @@ def actions(state: AppState, colouring: Colouring) -> ActionsView:
     }
     enabled |= training_actions(state) | repository_actions(state)
     enabled |= {name for name, count in (("undo", state.undoable), ("redo", state.redoable)) if count}
-    checked: set[str] = set()
+    annotating, checked_tools = annotate_actions(state)
+    enabled |= annotating
+    checked: set[str] = set(checked_tools)
     if state.scene is not None:
         enabled |= {
             "home",

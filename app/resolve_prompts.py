@@ -12,9 +12,9 @@ NAMED = 0.92
 
 
 def prompts_over(state: AppState) -> PromptsOver:
-    """What lies over scene and photos; a match that is shown goes first."""
+    """What lies over scene and photos; a match that is shown goes first, and so does annotating."""
     layer = state.layers["prompts"]
-    covered = state.pinned is not None or state.preview is not None
+    covered = state.pinned is not None or state.preview is not None or state.annotate.tool is not None
     return PromptsOver(None, (), layer) if covered or not layer.visible else prompts_found(state)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import Any, Literal
 
+from app.annotate_state import AnnotateState
 from app.bookmarks import Bookmark
 from app.clip import WHOLE, Clip
 from app.prompt_state import Prompt, PromptAnswer
@@ -35,9 +36,11 @@ ThemeName = Literal["dark", "light"]
 KeypointColouring = Literal["score", "features", "prompts"]
 JobStatus = Literal["waiting", "running", "finished", "cancelled", "failed"]
 KEPT_JOBS = 12
-LAYERS = ("volume", "heat", "prompts", "keypoints", "points", "frusta", "photo", "matches", "grid")
+LAYERS = ("volume", "heat", "prompts", "labels", "keypoints", "points", "frusta", "photo", "matches", "grid")
 HIDDEN = ("keypoints", "points")
 """Until asked for."""
+OPACITIES = {"photo": 0.5, "labels": 0.7}
+"""At first; of all others 1."""
 
 
 def _empty() -> MappingProxyType[Any, Any]:
@@ -157,7 +160,7 @@ class AppState:
 
     layers: Mapping[str, Layer] = field(
         default_factory=lambda: MappingProxyType(
-            {name: Layer(visible=name not in HIDDEN, opacity=0.5 if name == "photo" else 1.0) for name in LAYERS}
+            {name: Layer(visible=name not in HIDDEN, opacity=OPACITIES.get(name, 1.0)) for name in LAYERS}
         )
     )
     compared: Mapping[int, ViewCompared] = field(default_factory=_empty)
@@ -186,6 +189,7 @@ class AppState:
     through: int | None = None
     placed: Placed | None = None  # a photo from elsewhere, over the scene
     repository: RepositoryState = field(default_factory=RepositoryState)
+    annotate: AnnotateState = field(default_factory=AnnotateState)
 
     panel_mode: PanelMode = "photo"
     sort: Sort = "index"

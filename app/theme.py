@@ -158,6 +158,10 @@ QToolTip {{ background: {t.raised}; color: {t.text}; border: 1px solid {t.line};
 QFrame#banner {{ background: {t.note_ground}; border-bottom: 1px solid {t.line}; }}
 QFrame#banner[error="true"] {{ background: {t.bad_ground}; border-bottom: 1px solid {t.bad}; }}
 QFrame#sheet {{ background: {t.raised}; border: 1px solid {t.line}; border-radius: 10px; }}
+QFrame#mode {{ background: {t.note_ground}; border-bottom: 2px solid {t.accent}; }}
+QFrame#classRow {{ background: transparent; border: 1px solid transparent; border-radius: 5px; }}
+QFrame#classRow:hover {{ background: {t.raised}; }}
+QFrame#classRow[chosen="true"] {{ background: {t.raised}; border-color: {t.accent}; }}
 QFrame#card {{ background: {t.raised}; border: 1px solid {t.line}; border-radius: 8px; }}
 QFrame#card:hover {{ border-color: {t.muted}; }}
 QPushButton#choice:checked {{ background: {t.accent}; color: {t.on_accent}; border-color: {t.accent}; }}

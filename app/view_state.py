@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from app.annotate_state import AnnotateState, Marks, Selection, Tool
 from app.bookmarks import Bookmark
 from app.clip import Box, Clip
 from app.prompt_state import Prompt, PromptAnswer
@@ -18,6 +19,7 @@ from app.resolve_repository import PlacedView, RepositoryView
 from app.ruler import Ruler
 from app.state import Answer, Banner, Colouring, Job, KeypointColouring, Layer, PanelMode, Sort, ThemeName
 from app.training_state import Training
+from engine.api.annotated import PhotoVoxels
 from engine.api.camera import Camera
 from engine.api.replies import (
     PhotoLoaded,
@@ -67,6 +69,43 @@ class PromptsOver:
     answer: PromptAnswer | None
     shown: tuple[Prompt, ...]
     layer: Layer
+
+
+@dataclass(frozen=True)
+class LabelsOver:
+    """Labels and selection over scene and photos.
+
+    Attributes:
+        volume: whose voxels they are of.
+        marks: what is annotated; None: nothing, or of other voxels than those that are shown.
+        lit: what is selected.
+        layer: of the labels.
+        photos: which voxels photos show.
+    """
+
+    volume: Volume | None
+    marks: Marks | None
+    lit: Selection | None
+    layer: Layer
+    photos: Mapping[int, PhotoVoxels]
+
+
+@dataclass(frozen=True)
+class AnnotateView:
+    """The panel and the bar of annotating.
+
+    Attributes:
+        state: all that is known.
+        ready: whether the scene can be annotated now; otherwise ``obstacle`` says what stands in the way.
+        hint: what the tool in hand does, in a line.
+        preparing: what smart select and photos wait for; "" when nothing does.
+    """
+
+    state: AnnotateState
+    ready: bool
+    obstacle: str
+    hint: str
+    preparing: str
 
 
 @dataclass(frozen=True)
@@ -155,6 +194,8 @@ class CanvasView:
     volume: VolumeView
     heat: HeatView
     prompts: PromptsOver
+    labels: LabelsOver
+    tool: Tool | None
     keypoints: KeypointsView
     points: Layer
     frusta: FrustaView
@@ -190,6 +231,7 @@ class ImagesView:
     threshold: float
     bounds: tuple[float, float] | None
     prompts: PromptsOver
+    labels: LabelsOver
 
 
 @dataclass(frozen=True)
@@ -207,6 +249,7 @@ class SingleView:
     threshold: float
     keypoints: KeypointsView
     prompts: PromptsOver
+    labels: LabelsOver
 
 
 @dataclass(frozen=True)
@@ -304,5 +347,6 @@ class ViewState:
     ruler: Ruler
     repository: RepositoryView
     placed: PlacedView
+    annotate: AnnotateView
     encoders: tuple[tuple[str, ...], str]
     theme: ThemeName

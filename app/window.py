@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
 
 from app import icons, theme
 from app.actions import ACTIONS, Action
+from app.annotate_ui import AnnotateUi
 from app.bookmarks import Bookmarks
 from app.bridge import Bridge
 from app.canvas.home import NamedView
@@ -107,6 +108,7 @@ class Window(QMainWindow):
         self.hover = Hovering(self.controller, self)
         self.marks = Marks(self.controller)
         self.repository = RepositoryUi(self, settings)
+        self.annotate = AnnotateUi(self)
         self._build()
         self._make_actions()
         wire(self)
@@ -137,6 +139,7 @@ class Window(QMainWindow):
         column.addWidget(self.banner)
         column.addWidget(self.ask_bar)
         column.addWidget(self.ruler_bar)
+        column.addWidget(self.annotate.bar)
         column.addWidget(self.repository.bar)
         column.addWidget(self.stack, 1)
         self.setCentralWidget(page)
@@ -149,6 +152,7 @@ class Window(QMainWindow):
         self.docks = build_docks(
             self,
             layers=self.layers,
+            annotate=self.annotate.panel,
             jobs=self.jobs,
             training=self.training,
             images=self.images,
@@ -225,6 +229,8 @@ class Window(QMainWindow):
                 self.ruler_bar.show_ruler(part)
             case "repository":
                 self.repository.show_view(part)
+            case "annotate":
+                self.annotate.show_view(part)
             case "placed":
                 self.repository.bar.show_placed(part)
             case "bookmarks":
@@ -254,6 +260,7 @@ class Window(QMainWindow):
             if spec.icon:
                 self.actions_by_id[spec.id].setIcon(icons.icon(spec.icon, t))
         panels = (self.images, self.layers, self.jobs, self.training, self.matches, self.banner, self.repository)
+        self.annotate.set_theme(t)
         for panel in panels:
             panel.set_theme(t)
 

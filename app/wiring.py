@@ -13,15 +13,16 @@ if TYPE_CHECKING:
 def wire(window: Window) -> None:
     """Connect canvas, panels and controller."""
     c, canvas = window.controller, window.canvas
-    canvas.point_clicked.connect(c.click_point)
-    canvas.pixel_clicked.connect(c.click_pixel)
+    canvas.point_clicked.connect(window.annotate.point_clicked)
+    canvas.pixel_clicked.connect(window.annotate.pixel_clicked)
     canvas.view_clicked.connect(c.look_through)
     canvas.left_view.connect(c.leave_view)
     canvas.point_hovered.connect(window.hover.point)
     canvas.pixel_hovered.connect(window.hover.pixel)
     canvas.hover_ended.connect(window.hover.end)
+    window.images.grid.pixel_clicked.connect(window.annotate.grid_clicked)
+    window.images.pane.pixel_clicked.connect(window.annotate.pane_clicked)
     for source in (window.images.grid, window.images.pane):
-        source.pixel_clicked.connect(c.click_pixel)
         source.pixel_hovered.connect(window.hover.pixel)
         source.hover_ended.connect(window.hover.end)
     window.images.grid.in_sight.connect(c.want_thumbnails)
@@ -61,6 +62,7 @@ def wire(window: Window) -> None:
     window.found.region_chosen.connect(window.show_region)
     window.found.like_asked.connect(c.prompts.look_like)
     window.repository.wire()
+    window.annotate.wire()
     window.banner.dismissed.connect(lambda: c.set(banner=None))
     window.empty.open_asked.connect(window.dialogs.open_capture)
     window.empty.demo_asked.connect(window.open_demo)

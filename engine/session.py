@@ -7,11 +7,13 @@ happen inside, so that a stored scene is shown before torch is loaded.
 from __future__ import annotations
 
 import gc
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.api.errors import QueryError
+from engine.api.annotating import AnnotationRequest
+from engine.api.errors import CondenseError, QueryError
 from engine.api.replies import CaptureOpened, EngineReady, PhotoLoaded, Reply
 from engine.api.repository import RepositoryRequest
 from engine.api.requests import (
@@ -36,8 +38,11 @@ from engine.results import ResultStore
 from engine.storage import default_cache_dir
 
 if TYPE_CHECKING:
+    from engine.annotations.service import AnnotationService
     from engine.repository.service import RepositoryService
     from engine.scene_state import SceneState
+
+log = logging.getLogger(__name__)
 
 REPORT_EVERY = 0.1  # seconds between progress replies
 
@@ -61,6 +66,7 @@ class Session:
         self.seed = seed
         self._scene: SceneState | None = None
         self._repository: RepositoryService | None = None
+        self._annotations: AnnotationService | None = None
 
     def start(self) -> Iterator[Reply | None]:
         """Load the libraries, giving way between them, and say what is there."""
@@ -135,6 +141,8 @@ class Session:
                 return self.scene.render(request)
             case RepositoryRequest():
                 return self._serve_repository(request)
+            case AnnotationRequest():
+                return self._annotate(request)
             case _:
                 raise QueryError(f"the engine does not know the request {type(request).__name__}")
 
@@ -150,6 +158,7 @@ class Session:
         return self._scene
 
     def close(self) -> None:
+        self._close_annotations()
         self._scene = self._repository = None
 
     def _open(self, request: OpenCapture) -> Iterator[Reply | None]:
@@ -157,6 +166,7 @@ class Session:
         from engine.scene_state import SceneState
 
         capture = open_capture(request.path)
+        self._close_annotations()
         self._scene = None  # the last scene's arrays are freed before the next one's are made
         store = ResultStore.of(capture.fingerprint, capture.path, self._cache)
         self._scene = SceneState(capture, store, device=self._device_name, seed=self.seed)
@@ -194,3 +204,20 @@ class Session:
         if self._repository is None:
             self._repository = RepositoryService(device=self._device_name, cache=self._cache, seed=self.seed)
         yield from self._repository.handle(request)
+
+    def _annotate(self, request: AnnotationRequest) -> Iterator[Reply | None]:
+        from engine.annotations.service import AnnotationService
+
+        yield None
+        if self._annotations is None:
+            self._annotations = AnnotationService(self.scene)
+        yield from self._annotations.handle(request)
+
+    def _close_annotations(self) -> None:
+        """Let others in. A failure is no obstacle to what comes next: every edit is in the journal already."""
+        annotations, self._annotations = self._annotations, None
+        try:
+            if annotations is not None:
+                annotations.close()
+        except CondenseError as e:
+            log.warning("%s", e)

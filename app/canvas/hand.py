@@ -33,7 +33,7 @@ class Hand:
         if photo is not None:
             canvas.pixel_clicked.emit(*photo)
             return
-        view = self._view_under(x, y)
+        view = self._view_under(x, y) if canvas.view is None or canvas.view.tool is None else None
         if view is not None:
             canvas.view_clicked.emit(view)
             return

@@ -27,14 +27,18 @@ class Pointer(QObject):
     hovered = Signal(float, float, bool)  # x, y, shift held
     left = Signal()
     key_held = Signal(str, bool)
+    drawn = Signal(float, float)  # while ``draws``: the left button is held, and the pointer here
+    draw_ended = Signal()
 
     def __init__(self, widget: QWidget, surface: QWindow) -> None:
         super().__init__(widget)
         self.fly_keys = False
+        self.draws = False  # the left button draws, and the middle one turns
+        self.modifiers = Qt.KeyboardModifier.NoModifier  # of the last press or turn of the wheel
         self._pressed: QPointF | None = None
         self._last = QPointF()
         self._dragging = False
-        self._double = False
+        self._double = self._drawing = False
         widget.setMouseTracking(True)
         widget.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         widget.installEventFilter(self)
@@ -54,6 +58,7 @@ class Pointer(QObject):
                 self._release(event)
             case QEvent.Type.Wheel if isinstance(event, QWheelEvent):
                 steps = event.angleDelta().y() / 120
+                self.modifiers = event.modifiers()
                 self.zoomed.emit(steps, event.position().x(), event.position().y())
             case QEvent.Type.Leave:
                 self.left.emit()
@@ -88,12 +93,19 @@ class Pointer(QObject):
             widget.setFocus(Qt.FocusReason.MouseFocusReason)
         self._pressed = self._last = event.position()
         self._dragging = self._double = False
+        self.modifiers = event.modifiers()
+        self._drawing = self.draws and event.button() == Qt.MouseButton.LeftButton
+        if self._drawing:
+            self.drawn.emit(event.position().x(), event.position().y())
 
     def _move(self, event: QMouseEvent) -> None:
         at = event.position()
         if self._pressed is None or event.buttons() == Qt.MouseButton.NoButton:
             shift = bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
             self.hovered.emit(at.x(), at.y(), shift)
+            return
+        if self._drawing:
+            self.drawn.emit(at.x(), at.y())
             return
         off = at - self._pressed
         if not self._dragging and max(abs(off.x()), abs(off.y())) <= DRAG_PX:
@@ -102,7 +114,8 @@ class Pointer(QObject):
         step = at - self._last
         self._last = at
         shift = bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
-        if event.buttons() & Qt.MouseButton.LeftButton and not shift:
+        turning = Qt.MouseButton.MiddleButton if self.draws else Qt.MouseButton.LeftButton
+        if event.buttons() & turning and not shift:
             self.rotated.emit(step.x(), step.y())
         else:
             self.panned.emit(step.x(), step.y())
@@ -111,5 +124,9 @@ class Pointer(QObject):
         was_click = self._pressed is not None and not self._dragging and not self._double
         self._pressed = None
         self._dragging = False
+        if self._drawing:
+            self._drawing = False
+            self.draw_ended.emit()
+            return
         if was_click and event.button() == Qt.MouseButton.LeftButton:
             self.clicked.emit(event.position().x(), event.position().y())

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app import colormaps
+from app.canvas.labels import present_labels
 from app.canvas.look import LOOKS, rgb
 from app.canvas.renderer import Renderer
 from app.canvas.scene_setup import show_points, show_scene
@@ -56,6 +57,8 @@ class Presenter:
         self._heat(old, new)
         if old is None or old.prompts != new.prompts or old.volume.layer != new.volume.layer:
             self._prompts(None if old is None else old.prompts, new)
+        if old is None or themed or old.labels != new.labels or old.volume.layer != new.volume.layer:
+            present_labels(r, None if old is None or themed else old.labels, new)
         self._layers(old, new)
         if rescened or themed or old is None or old.frusta != new.frusta:
             self._frusta(new)
@@ -131,7 +134,7 @@ class Presenter:
         shown = {
             "volume": v.layer.opacity if v.layer.visible else 0.0,
             "points": new.points.opacity if new.points.visible else 0.0,
-            "frusta": new.frusta.layer.opacity if new.frusta.layer.visible and new.through is None else 0.0,
+            "frusta": new.frusta.layer.opacity if _frusta_show(new) else 0.0,
             "grid": (new.grid.opacity if new.grid.visible and new.through is None else 0.0) if new.scene else 0.0,
             "axes": 1.0 if new.scene is not None else 0.0,
         }
@@ -213,6 +216,11 @@ class Presenter:
     def _on_image_plane(self, camera: Camera, x: float, y: float) -> tuple[float, float, float]:
         p = camera.unproject(np.array([[x, y]]), np.array([self._r.frusta.depth]))[0]
         return (float(p[0]), float(p[1]), float(p[2]))
+
+
+def _frusta_show(view: CanvasView) -> bool:
+    """Not before the eye that looks through one of them, nor where something is to be annotated."""
+    return view.frusta.layer.visible and view.through is None and view.tool is None
 
 
 def _colours(v: VolumeView) -> UInt8 | None:

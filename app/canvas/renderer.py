@@ -18,6 +18,7 @@ from app.canvas.look import Look
 from app.canvas.visuals.frusta import FrustaVisual
 from app.canvas.visuals.grid import AXES_PX, Axes, FloorGrid
 from app.canvas.visuals.heat import HeatOverlay
+from app.canvas.visuals.labels import LabelOverlay
 from app.canvas.visuals.markers import MarkersVisual
 from app.canvas.visuals.overlay import Overlay
 from app.canvas.visuals.photo import PhotoVisual
@@ -56,6 +57,8 @@ class Renderer:
         self._axes = Axes()
         self._compositor = Compositor()
         self.heat = HeatOverlay()
+        self.labels = LabelOverlay()
+        self.things, self.landmarks = SegmentsVisual(), MarkersVisual()  # boxes and lines, and points
         self.prompts = [PromptOverlay(n) for n in range(1, len(GROUPS) + 1)]  # the first is enough for few prompts
         self._moving = gl.Target(smooth=True, internal="rgba32f")
         self._stills = (gl.Target(internal="rgba32f"), gl.Target(internal="rgba32f"))
@@ -121,7 +124,7 @@ class Renderer:
     @property
     def _overlaid(self) -> tuple[Overlay, ...]:
         """What can lie over the volume; the first that has something to show does."""
-        return (self.heat, *self.prompts)
+        return (self.heat, *self.prompts, self.labels)
 
     @property
     def _shows_volume(self) -> bool:
@@ -227,6 +230,8 @@ class Renderer:
             self.photo.draw(photo_rect(self.photo_view, camera), camera.width, camera.height, self.photo_opacity)
         if o["keypoints"] > 0:
             self.keypoints.draw(camera, viewport, self.far, self.look.rim, pull=self.keypoints_pull)
+        self.things.draw(camera, viewport, self.far)
+        self.landmarks.draw(camera, viewport, self.far, self.look.rim)
         self.lines.draw(camera, viewport, self.far, on_top=True)
         self.markers.draw(camera, viewport, self.far, self.look.rim)
         self.ruler.draw(camera, viewport, self.far, on_top=True)

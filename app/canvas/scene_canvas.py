@@ -54,6 +54,7 @@ class SceneCanvas(QObject):
     begins = Signal()  # it is on screen, if with nothing drawn yet
     moved = Signal()  # the camera is moving
     drawn = Signal(float)  # seconds that a frame took
+    wheel_turned = Signal(int)  # steps, while ``wheel_taken`` says that it is not for zooming
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -70,6 +71,7 @@ class SceneCanvas(QObject):
         self.quads: dict[int, NDArray[np.float64]] = {}  # of each view, the corners (4, 3) of its thumbnail
         self._due_at = math.inf  # when the next frame is to be drawn
         self._changed_at = 0.0
+        self.wheel_taken: Callable[[], bool] = lambda: False
         self.heat_drawn: Answer | None = None  # the answer whose heat the last frame showed
         self._begun = self._closed = False
         self._timer = QTimer(self)
@@ -348,6 +350,9 @@ class SceneCanvas(QObject):
         self._draw_soon()
 
     def _zoom(self, steps: float, x: float, y: float) -> None:
+        if self.wheel_taken():
+            self.wheel_turned.emit(1 if steps > 0 else -1)
+            return
         self._fit_size()
         self.navigator.zoom(steps, (x, y), time.perf_counter())
         self._draw_soon()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QEnterEvent, QFont, QMouseEvent, QPainter, QPaintEvent, QPen, QResizeEvent
+from PySide6.QtGui import QColor, QFont, QMouseEvent, QPainter, QPaintEvent, QPen, QResizeEvent
 from PySide6.QtWidgets import QAbstractScrollArea, QWidget
 
 from app.panels.photo_paint import from_rect, paint_cell
@@ -31,10 +31,12 @@ class ImageGrid(QAbstractScrollArea):
         self._rects: list[QRectF] = []
         self._pressed: QPointF | None = None
         self._pressed_double = False
+        self.modifiers = Qt.KeyboardModifier.NoModifier  # of the last press
         self._last_sight: list[int] = []
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setFrameShape(QAbstractScrollArea.Shape.NoFrame)
         self.viewport().setMouseTracking(True)
+        self.viewport().setCursor(Qt.CursorShape.CrossCursor)
         self.setMinimumWidth(TARGET_WIDTH + 2 * GAP)
         self.verticalScrollBar().setSingleStep(40)
 
@@ -119,7 +121,10 @@ class ImageGrid(QAbstractScrollArea):
 
     def _paint(self, painter: QPainter, at: QRectF, cell: Cell, view: ImagesView) -> None:
         t = self._theme
-        paint_cell(painter, at, cell, mode=view.mode, threshold=view.threshold, theme=t, prompts=view.prompts)
+        paint_cell(
+            painter, at, cell, mode=view.mode, threshold=view.threshold, theme=t, prompts=view.prompts,
+            labels=view.labels,
+        )  # fmt: skip
         if cell.selected or cell.source_px is not None:
             painter.setPen(QPen(QColor(t.accent), 2.0))
             painter.setBrush(Qt.BrushStyle.NoBrush)
@@ -154,6 +159,7 @@ class ImageGrid(QAbstractScrollArea):
     def mousePressEvent(self, event: QMouseEvent) -> None:
         self._pressed = event.position()
         self._pressed_double = False
+        self.modifiers = event.modifiers()
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
         start, self._pressed = self._pressed, None
@@ -185,7 +191,3 @@ class ImageGrid(QAbstractScrollArea):
         if event.type() == QEvent.Type.Leave:
             self.hover_ended.emit()
         return super().viewportEvent(event)
-
-    def enterEvent(self, event: QEnterEvent) -> None:
-        self.viewport().setCursor(Qt.CursorShape.CrossCursor)
-        super().enterEvent(event)

@@ -19,6 +19,7 @@ ROWS: tuple[tuple[str, str], ...] = (
     ("volume", "Radiance volume"),
     ("heat", "Heat"),
     ("prompts", "Prompts"),
+    ("labels", "Labels"),
     ("keypoints", "Keypoints"),
     ("matches", "Matches"),
     ("frusta", "Cameras"),

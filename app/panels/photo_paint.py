@@ -11,10 +11,11 @@ from PySide6.QtCore import QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFont, QImage, QPainter, QPen
 
 from app import colormaps
+from app.panels.label_paint import labels_of, lit_of
 from app.panels.prompt_paint import prompts_of
 from app.state import COMPARING, Answer, PanelMode
 from app.theme import Theme
-from app.view_state import Cell, PromptsOver
+from app.view_state import Cell, LabelsOver, PromptsOver
 from engine.api.replies import PhotoLoaded, ViewCompared, ViewFeatures
 
 Pictured = PhotoLoaded | ViewFeatures | ViewCompared
@@ -98,10 +99,11 @@ def paint_cell(
     theme: Theme,
     photo: PhotoLoaded | None = None,
     prompts: PromptsOver | None = None,
+    labels: LabelsOver | None = None,
     large: bool = False,
 ) -> None:
     """Paint a view into ``rect`` (which has the photo's aspect). ``photo`` replaces the thumbnail when given;
-    ``prompts`` lie over it."""
+    ``prompts`` and ``labels`` lie over it."""
     painter.save()
     painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -127,6 +129,8 @@ def paint_cell(
             painter.setOpacity(prompts.layer.opacity)
             painter.drawImage(rect, found)
             painter.setOpacity(1.0)
+    if labels is not None:
+        _labels(painter, rect, labels, cell.info.index, theme)
     if mode == "features" and cell.features is None:
         painter.fillRect(rect, QColor(10, 12, 16, 110))
         _note(painter, rect, "not encoded yet")
@@ -138,6 +142,17 @@ def paint_cell(
         _agreement(painter, rect, cell, cell.compared, theme, large=large)
     _marks(painter, rect, cell, theme, 1.5 if large else 1.0)
     painter.restore()
+
+
+def _labels(painter: QPainter, rect: QRectF, over: LabelsOver, view: int, theme: Theme) -> None:
+    found = labels_of(over, view) if over.layer.visible else None
+    if found is not None:
+        painter.setOpacity(over.layer.opacity)
+        painter.drawImage(rect, found)
+        painter.setOpacity(1.0)
+    lit = lit_of(over, view, theme)
+    if lit is not None:
+        painter.drawImage(rect, lit)
 
 
 def to_rect(rect: QRectF, cell: Cell, x: float, y: float) -> QPointF:

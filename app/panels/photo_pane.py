@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, Signal
-from PySide6.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent, QPen, QWheelEvent
+from PySide6.QtGui import QColor, QCursor, QMouseEvent, QPainter, QPaintEvent, QPen, QWheelEvent
 from PySide6.QtWidgets import QWidget
 
 from app.panels.keypoint_paint import paint_keypoints
 from app.panels.photo_paint import from_rect, paint_cell
+from app.panels.thing_paint import paint_things
 from app.theme import DARK, GAP, Theme
 from app.view_state import Cell, SingleView
+from engine.api.camera import Camera
 
 DRAG_PX = 4
 MAX_ZOOM = 24.0
@@ -34,9 +36,11 @@ class PhotoPane(QWidget):
         self._last = QPointF()
         self._dragging = False
         self._double = False
+        self.modifiers = Qt.KeyboardModifier.NoModifier  # of the last press
         self._swipe, self._swiping = 0.5, False
         self.setMouseTracking(True)
-        self.setCursor(Qt.CursorShape.CrossCursor)
+        self.plain_cursor = QCursor(Qt.CursorShape.CrossCursor)
+        self.setCursor(self.plain_cursor)
 
     def show_view(self, view: SingleView) -> None:
         old = None if self._view is None or self._view.cell is None else self._view.cell.info
@@ -49,6 +53,16 @@ class PhotoPane(QWidget):
     def set_theme(self, theme: Theme) -> None:
         self._theme = theme
         self.update()
+
+    @property
+    def camera(self) -> Camera | None:
+        """Of the photo that is shown."""
+        return None if self._view is None or self._view.cell is None else self._view.cell.info.camera
+
+    @property
+    def view(self) -> int | None:
+        """The photo that is shown."""
+        return None if self._view is None or self._view.cell is None else self._view.cell.info.index
 
     def photo_rect(self) -> QRectF:
         """Where the whole photo lies, in widget pixels."""
@@ -68,10 +82,11 @@ class PhotoPane(QWidget):
         if v is not None and v.cell is not None:
             paint_cell(
                 painter, self.photo_rect(), v.cell, mode=v.mode, threshold=v.threshold, theme=self._theme,
-                photo=v.photo, prompts=v.prompts, large=True,
+                photo=v.photo, prompts=v.prompts, labels=v.labels, large=True,
             )  # fmt: skip
             if v.other is not None:
                 self._paint_other(painter, v, *v.other)
+            paint_things(painter, self.photo_rect(), v.cell, v.labels)
             paint_keypoints(painter, self.photo_rect(), v.cell, v.keypoints)
         painter.end()
 
@@ -120,6 +135,7 @@ class PhotoPane(QWidget):
     def mousePressEvent(self, event: QMouseEvent) -> None:
         self._pressed = self._last = event.position()
         self._dragging = self._double = False
+        self.modifiers = event.modifiers()
         self._swiping = self._on_line(event.position())
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
@@ -142,7 +158,7 @@ class PhotoPane(QWidget):
         was_click = self._pressed is not None and not self._dragging and not self._double
         self._pressed = None
         if was_click and event.button() == Qt.MouseButton.LeftButton:
-            found = self._pixel(event.position())
+            found = self.pixel(event.position())
             if found is not None:
                 self.pixel_clicked.emit(*found)
 
@@ -159,14 +175,15 @@ class PhotoPane(QWidget):
 
     def _hover(self, event: QMouseEvent) -> None:
         on_line = self._on_line(event.position())
-        self.setCursor(Qt.CursorShape.SplitHCursor if on_line else Qt.CursorShape.CrossCursor)
-        found = self._pixel(event.position())
+        self.setCursor(Qt.CursorShape.SplitHCursor if on_line else self.plain_cursor)
+        found = self.pixel(event.position())
         if found is None:
             self.hover_ended.emit()
         else:
             self.pixel_hovered.emit(*found, bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier))
 
-    def _pixel(self, at: QPointF) -> tuple[int, float, float] | None:
+    def pixel(self, at: QPointF) -> tuple[int, float, float] | None:
+        """View and full-size pixel at a place of the widget, or None."""
         if self._view is None or self._view.cell is None:
             return None
         px = from_rect(self.photo_rect(), self._view.cell, at)

@@ -6,10 +6,10 @@ from PySide6.QtCore import QEvent, QObject, QPoint, Qt
 from PySide6.QtGui import QKeyEvent, QKeySequence, QMouseEvent
 from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
-from app.actions import ACTIONS, MOUSE
+from app.actions import ACTIONS, MOUSE, SELECTING
 from app.theme import GAP, PAD
 
-COLUMNS = (("File", "View"), ("Layers", "Photos", "Repository"), ("Engine", "Help"))
+COLUMNS = (("File", "View"), ("Layers", "Photos", "Repository"), ("Annotate",), ("Engine", "Edit", "Help"))
 
 
 class ShortcutSheet(QFrame):
@@ -21,8 +21,8 @@ class ShortcutSheet(QFrame):
         self._window = parent
         self.setObjectName("sheet")
         row = QHBoxLayout(self)
-        row.setContentsMargins(3 * PAD, 2 * PAD, 3 * PAD, 2 * PAD)
-        row.setSpacing(4 * PAD)
+        row.setContentsMargins(2 * PAD, 2 * PAD, 2 * PAD, 2 * PAD)
+        row.setSpacing(2 * PAD)
         for menus in COLUMNS:
             column = QVBoxLayout()
             column.setSpacing(PAD)
@@ -33,6 +33,8 @@ class ShortcutSheet(QFrame):
                     if a.menu == menu and a.shortcut
                 ]
                 column.addLayout(_block(menu, keys))
+            if "Annotate" in menus:
+                column.addLayout(_block("With a tool in hand", list(SELECTING)))
             if "Engine" in menus:
                 column.addLayout(_block("Mouse", list(MOUSE)))
                 column.addLayout(_block("Fly", [("W A S D", "Move"), ("Q E", "Down, up")]))
@@ -71,7 +73,7 @@ class ShortcutSheet(QFrame):
 
 def _block(title: str, rows: list[tuple[str, str]]) -> QGridLayout:
     grid = QGridLayout()
-    grid.setHorizontalSpacing(2 * GAP)
+    grid.setHorizontalSpacing(GAP)
     grid.setVerticalSpacing(3)
     heading = QLabel(title)
     heading.setObjectName("heading")

@@ -23,6 +23,10 @@ LEAST_LIKENESS = 0.6
 LARGEST = 2.5
 """Times larger or smaller than the example a suggestion may be."""
 MOST = 32
+SURE = 0.5
+"""A union that the network is less sure of is no thing."""
+LEAST_VOXELS = 100
+"""Smaller regions are not worth going to."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +104,32 @@ def alike(
         free &= ~holds
         out.append(Suggestion(np.flatnonzero(holds[tree.region[scene.block]]), float(min(1.0, score[node]))))
     return out
+
+
+def unlabelled_things(scene: SelectScene, taken: NDArray[np.bool_]) -> list[Rows]:
+    """What to label next: regions that are likely whole things and have no label, the largest first.
+
+    Args:
+        scene: to look in.
+        taken: (V,) voxels that are labelled already.
+    """
+    tree = scene.tree
+    sure = tree.own >= SURE
+    # from the top down: a union that the network is not sure of is no thing, but its parts may be
+    inside = np.zeros(len(sure), np.bool_)
+    for node in range(len(sure) - 1, -1, -1):
+        up = tree.parent[node]
+        inside[node] = up >= 0 and (inside[up] or sure[up])
+    region = tree.region[scene.block]
+    size = np.bincount(region, minlength=tree.small)
+    free = np.bincount(region, ~taken, tree.small)
+    found: list[tuple[float, int]] = []
+    for node in np.flatnonzero(sure & ~inside):
+        holds = tree.holds([node])[0]
+        count = float(free[holds].sum())
+        if count >= LEAST_VOXELS and count > 0.5 * size[holds].sum():
+            found.append((-count, int(node)))
+    return [np.flatnonzero(tree.holds([node])[0][region] & ~taken) for _, node in sorted(found)[:MOST]]
 
 
 def meant(named: NamedScene, words: str, without: tuple[str, ...] = (), threshold: float = 0.5) -> list[Suggestion]:

@@ -6,10 +6,12 @@ from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
+from fake_annotations import FakeAnnotations
 from fake_prompts import named, prompted
 from fake_repository import FakeRepository
 
 from app.controller import Controller
+from engine.api.annotating import AnnotationRequest
 from engine.api.camera import Camera, look_at
 from engine.api.client import OnReply
 from engine.api.replies import (
@@ -178,6 +180,7 @@ class FakeEngine:
         self.scene = room_scene(count)
         self.volume = room_volume()
         self.repository = FakeRepository()
+        self.annotations = FakeAnnotations(self.scene, self.volume, [b[:2] for b in BOXES], cast_depth)
         self._on_reply: OnReply | None = None
         self._photos: dict[tuple[int, int], np.ndarray] = {}
 
@@ -239,6 +242,8 @@ class FakeEngine:
                 self.reply(JobPaused(id=request.id, job_id=request.job_id, paused=request.paused))
             case MatchQuery():
                 self.reply(self.match(request))
+            case AnnotationRequest():
+                self.annotations.answer(request, self.reply)
             case RepositoryRequest():
                 self.repository.answer(request, self.reply)
             case _:

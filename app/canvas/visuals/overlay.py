@@ -58,6 +58,14 @@ class Overlay:
         """Queue values (V, channels) of ``volume``, which need not be the one that is shown, for each group."""
         self._work = self._load(dense.box_of(volume), values)
 
+    def queue(self, work: Iterator[None]) -> None:
+        """Queue work on what is shown."""
+        self._work = work
+
+    def shown_texture(self, group: str) -> Any:
+        """The texture that is drawn now."""
+        return self._textures[group][0]
+
     def advance(self) -> bool:
         """Do one small piece of queued work; False when there was none."""
         if self._work is None:

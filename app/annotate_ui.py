@@ -1,0 +1,336 @@
+"""Annotating in the window: its panel, bar, keys, cursors and files, and which signal goes where."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+from PySide6.QtCore import QEvent, QObject, Qt
+from PySide6.QtGui import QColor, QKeyEvent
+from PySide6.QtWidgets import QColorDialog, QInputDialog, QLineEdit
+
+from app.annotate import AnnotateDesk
+from app.annotate_files import AnnotateFiles
+from app.annotate_state import Offer, Tool
+from app.canvas.under import triple
+from app.docks import bring_to_front, in_front
+from app.panels.annotate import AnnotatePanel
+from app.panels.annotate_bar import AnnotateBar
+from app.panels.annotate_rows import ClassRow
+from app.panels.cursors import cursor_of
+from app.panels.stroke_pad import StrokePad
+from app.repository import eye_on
+from app.theme import Theme
+from app.view_state import AnnotateView
+from engine.api.annotated import Suggested
+from engine.api.annotating import AddClass, BoxRows, PutThing, RemoveThing, StrokeKind
+from engine.api.annotations import Kind, LabelClass
+from engine.api.replies import Region
+from engine.api.requests import PixelSource, PointSource
+
+if TYPE_CHECKING:
+    from app.window import Window
+
+Pos = tuple[float, float, float]
+ADD, SUBTRACT = Qt.KeyboardModifier.ShiftModifier, Qt.KeyboardModifier.ControlModifier
+MOST_PICKS = 400
+"""Of one stroke over the scene."""
+
+
+class AnnotateUi(QObject):
+    """Panel and bar, with the desk behind them. Watches the window's keys while there is something to do with them.
+
+    Args:
+        window: whose parts they are.
+    """
+
+    def __init__(self, window: Window) -> None:
+        super().__init__(window)
+        self._window = window
+        self.desk = AnnotateDesk(window.controller, window.bridge.send, self._ask_note)
+        self.panel = AnnotatePanel()
+        self.bar = AnnotateBar()
+        self.files = AnnotateFiles(window, self.desk)
+        self._path_w: list[Pos] = []
+        self._path_radius = 0.0
+        self._looked: Suggested | None = None  # the suggestion that was gone to last
+
+    def wire(self) -> None:
+        """Connect the parts, once the window has its docks and actions."""
+        w, panel, bar, tools = self._window, self.panel, self.bar, self.desk.tools
+        self.pad = StrokePad(w.images.pane)
+        panel.take_actions(w.actions_by_id)
+        bar.take_actions(w.actions_by_id)
+        panel.class_named.connect(self._add)
+        panel.brought.connect(self.files.bring_over)
+        panel.region_chosen.connect(self._go)
+        panel.place_chosen.connect(w.canvas.fly_to_point)
+        panel.thing_removed.connect(self._remove_thing)
+        panel.row_made.connect(self._row_made)
+        bar.asked.connect(w.trigger)
+        bar.refused.connect(tools.refuse)
+        bar.ended.connect(self._end)
+        self.pad.drawn.connect(self._drawn)
+        self.pad.wheel_turned.connect(tools.move_threshold)
+        self.pad.brush_sized.connect(self._size_brush)
+        w.canvas.wheel_taken = self._wheel_taken
+        w.canvas.wheel_turned.connect(tools.move_threshold)
+        w.canvas.pointer.drawn.connect(self._brushed)
+        w.canvas.pointer.draw_ended.connect(self._brush_lifted)
+        w.installEventFilter(self)
+
+    def show_view(self, view: AnnotateView) -> None:
+        s = view.state
+        self.panel.show_view(view)
+        self.bar.show_view(view)
+        self._go_to_offer(s.offer)
+        label = s.class_in_hand
+        ink = QColor("#ffffff") if label is None else QColor(*label.rgb)
+        wheel = s.selection is not None and s.selection.score is not None
+        self.pad.show_tool(s.tool, ink, s.brush_px, wheel=wheel)
+        cursor = cursor_of(s.tool, None if label is None else label.rgb)
+        w = self._window
+        w.canvas.pointer.draws = s.tool == "brush"
+        for widget in (w.canvas.surface, w.images.grid.viewport()):
+            widget.setCursor(cursor)
+        w.images.pane.plain_cursor = cursor
+        w.images.pane.setCursor(cursor)
+
+    def set_theme(self, theme: Theme) -> None:
+        self.panel.set_theme(theme)
+        self.bar.set_theme(theme)
+
+    # --- what actions do
+
+    def toggle(self) -> None:
+        """Bring the panel to the front, or hide it."""
+        dock = self._window.docks["annotate"]
+        if in_front(dock):
+            dock.hide()
+        else:
+            self.show()
+
+    def show(self) -> None:
+        bring_to_front(self._window.docks["annotate"])
+
+    def take(self, tool: Tool) -> None:
+        if not in_front(self._window.docks["annotate"]) and self.desk.state.tool != tool:
+            self.show()
+        self.desk.take(tool)
+
+    def new_class(self) -> None:
+        self.show()
+        self.panel.field.setFocus()
+
+    def label(self) -> None:
+        self.desk.tools.label()
+
+    def erase(self) -> None:
+        self.desk.tools.erase()
+
+    def resize(self, steps: int) -> None:
+        self.desk.tools.resize(steps)
+
+    def box_around(self) -> None:
+        s = self.desk.state
+        if s.lit is not None:
+            self.desk.ask(BoxRows(rows=s.lit.rows, class_id=s.class_id))
+
+    def alike(self) -> None:
+        self.desk.alike()
+
+    def by_words(self) -> None:
+        label = self.desk.state.class_in_hand
+        text = "" if label is None else label.name
+        words, agreed = QInputDialog.getText(self._window, "Suggest by words", "Label all of these", text=text)
+        if agreed:
+            self.desk.by_words(words)
+
+    def review(self) -> None:
+        self.show()
+        if self.desk.state.review is None:
+            self.desk.review()
+        else:
+            self.desk.set(review=None)
+
+    def import_classes(self) -> None:
+        self.files.import_classes()
+
+    def export_classes(self) -> None:
+        self.files.export_classes()
+
+    def bring_in(self) -> None:
+        self.files.bring_in()
+
+    def export(self) -> None:
+        self.files.export()
+
+    # --- clicks and strokes
+
+    def point_clicked(self, pos_w: Pos) -> None:
+        """A click on the scene: the tool's, or else the question where else this is."""
+        held = self._window.canvas.pointer.modifiers
+        if not self.desk.tools.click(PointSource(pos_w), add=bool(held & ADD), subtract=bool(held & SUBTRACT)):
+            self._window.controller.click_point(pos_w)
+
+    def pixel_clicked(self, view: int, x: float, y: float) -> None:
+        """The same of the photo that lies over the scene."""
+        self._pixel(self._window.canvas.pointer.modifiers, view, x, y)
+
+    def grid_clicked(self, view: int, x: float, y: float) -> None:
+        """The same of a small photo."""
+        self._pixel(self._window.images.grid.modifiers, view, x, y)
+
+    def pane_clicked(self, view: int, x: float, y: float) -> None:
+        """The same of the large photo."""
+        self._pixel(self._window.images.pane.modifiers, view, x, y)
+
+    def _pixel(self, held: Qt.KeyboardModifier, view: int, x: float, y: float) -> None:
+        if not self.desk.tools.click(PixelSource(view, x, y), add=bool(held & ADD), subtract=bool(held & SUBTRACT)):
+            self._window.controller.click_pixel(view, x, y)
+
+    def _drawn(
+        self, view: int, kind: str, path: list[tuple[float, float]], radius: float, add: bool, subtract: bool
+    ) -> None:
+        self.desk.tools.stroke(view, cast("StrokeKind", kind), path, radius, add=add, subtract=subtract)
+
+    def _brushed(self, x: float, y: float) -> None:
+        """The brush is held to the scene here."""
+        hit = self._window.canvas.pick(x, y)
+        if hit is None or len(self._path_w) >= MOST_PICKS:
+            return
+        if not self._path_w:
+            camera = self._window.canvas.camera()
+            depth = float(camera.to_camera(np.array([hit]))[0, 2])
+            self._path_radius = self.desk.state.brush_px * depth / float(camera.intrinsics[0, 0])
+        self._path_w.append(hit)
+
+    def _brush_lifted(self) -> None:
+        path, self._path_w = self._path_w, []
+        if path:
+            held = self._window.canvas.pointer.modifiers
+            add, subtract = bool(held & ADD), bool(held & SUBTRACT)
+            points = np.array(path, np.float32)
+            self.desk.tools.paint_at(points, self._path_radius, add=add, subtract=subtract)
+
+    def _wheel_taken(self) -> bool:
+        s = self.desk.state
+        zooming = bool(self._window.canvas.pointer.modifiers & SUBTRACT)
+        return s.tool == "select" and s.selection is not None and s.selection.score is not None and not zooming
+
+    def _size_brush(self, px: float) -> None:
+        self.desk.set(brush_px=px)
+
+    def _go(self, region: Region) -> None:
+        self._window.canvas.frame(region, None)
+
+    def _go_to_offer(self, offer: Offer | None) -> None:
+        """See the suggestion that is to be decided, from a photo that has it in sight."""
+        looked, self._looked = self._looked, None if offer is None else offer.left[0]
+        state = self._window.controller.state
+        if offer is None or self._looked is looked or state.volume is None or state.scene is None:
+            return
+        rows = offer.left[0].rows
+        pos_w = state.volume.lo_w + (state.volume.index[rows] + 0.5) * state.volume.voxel
+        centre, lo, hi = (triple(p) for p in (pos_w.mean(axis=0), pos_w.min(axis=0), pos_w.max(axis=0)))
+        assert centre is not None
+        assert lo is not None
+        assert hi is not None
+        self._window.canvas.frame(Region(centre, lo, hi, 1.0, 1.0), eye_on(centre, state.scene.views))
+
+    def _end(self) -> None:
+        self.desk.set(tool=None, selection=None, offer=None)
+
+    # --- classes
+
+    def _row_made(self, row: ClassRow) -> None:
+        row.chosen.connect(self.desk.choose)
+        row.renamed.connect(self._rename)
+        row.colour_asked.connect(self._recolour)
+        row.key_chosen.connect(self._key)
+        row.removed.connect(self._remove)
+        row.eye_toggled.connect(self._flip_eye)
+        row.lock_toggled.connect(self._flip_lock)
+
+    def _class(self, id: int) -> LabelClass | None:
+        marks = self.desk.state.marks
+        return None if marks is None else marks.label_class(id)
+
+    def _put(self, label: LabelClass) -> None:
+        self.desk.ask(PutThing(thing=label))
+
+    def _add(self, name: str) -> None:
+        self.desk.ask(AddClass(name=name))
+
+    def _rename(self, id: int, name: str) -> None:
+        if (label := self._class(id)) is not None:
+            self._put(replace(label, name=name))
+
+    def _key(self, id: int, key: int) -> None:
+        if (label := self._class(id)) is not None:
+            self._put(replace(label, digit=None if key < 0 else key))
+
+    def _flip_eye(self, id: int) -> None:
+        if (label := self._class(id)) is not None:
+            self._put(replace(label, visible=not label.visible))
+
+    def _flip_lock(self, id: int) -> None:
+        if (label := self._class(id)) is not None:
+            self._put(replace(label, locked=not label.locked))
+
+    def _remove(self, id: int) -> None:
+        self.desk.ask(RemoveThing(kind="class", thing_id=id))
+
+    def _remove_thing(self, kind: str, id: int) -> None:
+        self.desk.ask(RemoveThing(kind=cast("Kind", kind), thing_id=id))
+
+    def _recolour(self, id: int) -> None:
+        label = self._class(id)
+        if label is None:
+            return
+        colour = QColorDialog.getColor(QColor(*label.rgb), self._window, f"Colour of {label.name}")
+        if colour.isValid():
+            self._put(replace(label, rgb=(colour.red(), colour.green(), colour.blue())))
+
+    def _ask_note(self, then: Callable[[str], None]) -> None:
+        text, agreed = QInputDialog.getText(self._window, "Note", "What is to be remembered here?")
+        if agreed and text.strip():
+            then(text.strip())
+
+    # --- keys
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if not isinstance(event, QKeyEvent) or isinstance(self._window.focusWidget(), QLineEdit):
+            return False
+        act = self._act(event)
+        if act is None:
+            return False
+        if event.type() == QEvent.Type.ShortcutOverride:
+            event.accept()  # these keys are the tool's before they are shortcuts
+            return True
+        if event.type() == QEvent.Type.KeyPress:
+            act()
+            return True
+        return False
+
+    def _act(self, event: QKeyEvent) -> Callable[[], object] | None:
+        """What a key does while a tool is in hand or something is lit; None: nothing of ours."""
+        s, tools, key = self.desk.state, self.desk.tools, event.key()
+        if s.tool is None and s.lit is None:
+            return None
+        plain = event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier
+        if Qt.Key.Key_0 <= key <= Qt.Key.Key_9 and plain == Qt.KeyboardModifier.NoModifier:
+            return lambda: tools.digit(key - int(Qt.Key.Key_0))
+        if s.lit is None or plain & SUBTRACT:
+            return None
+        acts: dict[int, Callable[[], object]] = {
+            Qt.Key.Key_Return: tools.label,
+            Qt.Key.Key_Enter: tools.label,
+            Qt.Key.Key_Backspace: tools.refuse,
+            Qt.Key.Key_Delete: tools.erase,
+            Qt.Key.Key_Plus: lambda: tools.resize(1),
+            Qt.Key.Key_Minus: lambda: tools.resize(-1),
+        }
+        return acts.get(key)

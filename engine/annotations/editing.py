@@ -1,0 +1,137 @@
+"""From requests of the window to edits of the document."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.annotations.boxes import fit_box
+from engine.annotations.edits import Edit
+from engine.annotations.palette import classes_edit, fresh_colour, read_classes
+from engine.annotations.places import VoxelPlaces
+from engine.annotations.snap import snapped
+from engine.annotations.state import AnnotationState
+from engine.annotations.tools import flood, flood_alike, grown
+from engine.api.annotating import (
+    AddClass,
+    AnnotationRequest,
+    BoxRows,
+    FloodFill,
+    LabelRows,
+    LoadClasses,
+    PutLandmark,
+    PutNote,
+    PutThing,
+    RemoveThing,
+    Source,
+)
+from engine.api.annotations import NOTHING, LabelClass, Landmark, Note, OrientedBox, Triple
+from engine.api.errors import AnnotationError, QueryError
+
+if TYPE_CHECKING:
+    from engine.annotations.service import AnnotationService
+    from engine.grid.radiance import RadianceGrid
+
+Rows = NDArray[np.int64]
+SNAP_VOXELS = 6.0
+"""A landmark goes to a keypoint that is so near."""
+KEYS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 0)
+
+
+def edit_of(service: AnnotationService, state: AnnotationState, request: AnnotationRequest) -> Edit:
+    """The edit that a request asks for; nothing is changed.
+
+    Raises:
+        CondenseError: it does not fit what is annotated.
+    """
+    match request:
+        case LabelRows():
+            return state.paint(request.rows, request.class_id, _fresh_instance(state, request.class_id))
+        case FloodFill():
+            return _filled(service, state, request)
+        case BoxRows():
+            return state.put(_box(service, state, request))
+        case PutLandmark():
+            pos_w = _snapped(service, request.source)
+            thing = Landmark(state.next_id("landmark"), request.class_id, request.name, pos_w)
+            return state.put(thing)
+        case PutNote():
+            at = service.seeing.centre_w(service.seeing.row(request.source))
+            return state.put(Note(state.next_id("note"), request.text, at))
+        case AddClass():
+            label = new_class(state, request.name)
+            return state.put(label, title=f"Add class {label.name}")
+        case PutThing():
+            return state.put(request.thing)
+        case RemoveThing():
+            return state.remove(request.kind, request.thing_id)
+        case LoadClasses():
+            path = Path(request.path)
+            return classes_edit(state.palette, read_classes(path), f"Import {path.name}")
+        case _:
+            raise QueryError(f"annotations do not know the request {type(request).__name__}")
+
+
+def new_class(state: AnnotationState, name: str) -> LabelClass:
+    """A class of that name, with a colour and the first free key.
+
+    Raises:
+        AnnotationError: the name is empty.
+    """
+    if not name.strip():
+        raise AnnotationError("a class needs a name")
+    id = state.next_id("class")
+    taken = {c.digit for c in state.palette}
+    return LabelClass(id, name.strip(), fresh_colour(id), next((k for k in KEYS if k not in taken), None))
+
+
+def stroke_edit(grid: RadianceGrid, state: AnnotationState, rows: Rows, class_id: int) -> Edit:
+    """Label what a stroke covers. It goes on with the instance of its class that it touches most, or begins one."""
+    if class_id == NOTHING:
+        return state.paint(rows, NOTHING)
+    if not len(rows):
+        return state.paint(rows, class_id)
+    about = grown(grid, rows)
+    near = state.instances[about[state.labels[about] == class_id]]
+    ids, count = np.unique(near[near > 0], return_counts=True)
+    instance = int(ids[count.argmax()]) if len(ids) else state.next_instance()
+    return state.paint(rows, class_id, instance)
+
+
+def _fresh_instance(state: AnnotationState, class_id: int) -> int:
+    return NOTHING if class_id == NOTHING else state.next_instance()
+
+
+def _filled(service: AnnotationService, state: AnnotationState, request: FloodFill) -> Edit:
+    grid, seed = service.grid, service.seeing.row(request.source)
+    if state.labels[seed] != NOTHING:
+        rows = flood(grid, state.labels, state.instances, seed)
+    else:
+        rows = flood_alike(grid, seed, request.tolerance, only=state.labels == NOTHING)
+    return state.paint(rows, request.class_id, _fresh_instance(state, request.class_id))
+
+
+def _box(service: AnnotationService, state: AnnotationState, request: BoxRows) -> OrientedBox:
+    """Around the voxels, and of the instance that most of them belong to."""
+    rows = request.rows
+    ids, count = np.unique(state.instances[rows], return_counts=True)
+    instance = int(ids[count.argmax()]) if len(ids) else NOTHING
+    places, up_w = VoxelPlaces.of(service.grid), service.scene.capture.up_w
+    id = state.next_id("box")
+    return fit_box(places, rows, up_w, id=id, class_id=request.class_id, instance=instance)
+
+
+def _snapped(service: AnnotationService, source: Source) -> Triple:
+    """The keypoint that a click means, or else the voxel there."""
+    at = service.seeing.centre_w(service.seeing.row(source))
+    keypoints = service.scene.keypoints
+    if keypoints is None:
+        return at
+    near = snapped(at, keypoints.pos_w, keypoints.score, SNAP_VOXELS * service.grid.spec.voxel)
+    if near is None:
+        return at
+    x, y, z = (float(v) for v in keypoints.pos_w[near])
+    return x, y, z
