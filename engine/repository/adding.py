@@ -20,7 +20,7 @@ STEPS = (FitGrid, EncodeViews, FindKeypoints, NameScene)
 """Requests to a session, in this order, before ``record_of``."""
 LEAST_CHANCE = 0.1
 MOST_PLACES = 96
-THUMBNAIL_SIDE = 128
+THUMBNAIL_SIDE = 120
 
 
 def record_of(scene: SceneState) -> SceneRecord:
