@@ -1,7 +1,7 @@
-"""Fine-tuning: the encoder and its head learn together, from the probe's head on (Kumar et al., 2022, arXiv 2202.10054).
+"""Fine-tuning: the encoder and its head learn together, from the probe's head on.
 
-A head that already fits keeps the first steps from undoing what the encoder knows; an encoder from scratch starts from
-the probe of its random features in the same way.
+A head that already fits keeps the first steps from undoing what the encoder knows (Kumar et al., 2022, arXiv
+2202.10054); an encoder from scratch starts from the probe of its random features in the same way.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Labelled objects in class folders, as ModelNet has them: CLASS/train/* and CLASS/test/*, or train/CLASS/* and so on."""
+"""Labelled objects in class folders, as ModelNet has them: CLASS/train/* and CLASS/test/*, or train/CLASS/* …."""
 
 from __future__ import annotations
 

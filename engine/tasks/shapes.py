@@ -1,6 +1,7 @@
 """One object as points of no particular scale, and as the voxels that the 3D encoder sees of it.
 
-OFF, PLY, OBJ, GLB/GLTF, STL and PCD are read as captures are (``engine.captures.geometry``); NPZ by numpy, never pickled.
+OFF, PLY, OBJ, GLB/GLTF, STL and PCD are read as captures are (``engine.captures.geometry``); NPZ by numpy,
+never pickled.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ POINTS = 4096
 """Points kept of each object."""
 FEWEST = 16
 """Points without which there is no shape to speak of."""
-SIDE = 20
-"""Voxels along the longest side of an object: as many as a large piece of furniture has in the rooms of the training."""
+SIDE = 16
+"""Voxels along the longest side of an object: as many as a large piece of furniture has in rooms of the training."""
 
 SCALED, SQUEEZED, JITTER, DROPPED, LIGHT = 0.15, 0.1, 0.25, 0.6, 0.15
 """Augmentation: whole and per-axis scale by up to so much; noise of so many voxels; up to so many points left out;
