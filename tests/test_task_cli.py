@@ -12,16 +12,16 @@ from engine import cli
 from tests.engine.tasks.made import KINDS, class_folder, mesh_of
 
 
-def run(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> dict:
+def run(capfd: pytest.CaptureFixture[str], *arguments: str | Path) -> dict:
     assert cli.main([*map(str, arguments), "--json", "--device", "cpu", "--threads", "1"]) == 0
-    return json.loads(capsys.readouterr().out)
+    return json.loads(capfd.readouterr().out)
 
 
-def test_probe_of_points_without_colour_then_predict(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_probe_of_points_without_colour_then_predict(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     data = class_folder(tmp_path / "data", suffix="pcd")
     head = tmp_path / "head.safetensors"
     common = ("--cache", tmp_path / "cache")
-    answer = run(capsys, "task", "classify", data, "--seeds", "2", "--save", head, *common)
+    answer = run(capfd, "task", "classify", data, "--seeds", "2", "--save", head, *common)
     kinds = [(r["init"], r["seed"]) for r in answer["rows"]]
     assert kinds == [(i, s) for i in ("condense-s", "scratch") for s in (0, 1)] + [
         ("condense-s", "mean"),
@@ -40,21 +40,21 @@ def test_probe_of_points_without_colour_then_predict(tmp_path: Path, capsys: pyt
     for kind, file in zip(KINDS, files, strict=True):
         mesh_of(kind, rng).export(file)
     (tmp_path / "cut.ply").write_bytes(b"ply\n")
-    named = run(capsys, "task", "predict", head, *files, tmp_path / "cut.ply")
+    named = run(capfd, "task", "predict", head, *files, tmp_path / "cut.ply")
     assert [r["class"] for r in named["rows"]] == list(KINDS)
 
 
-def test_fine_tuning_of_few_shots(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_fine_tuning_of_few_shots(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     data = class_folder(tmp_path / "data", 2, 1)
     asked = ("--mode", "finetune", "--labels", "1-shot", "--seeds", "1", "--steps", "2", "--init", "condense-s")
-    answer = run(capsys, "task", "classify", data, *asked, "--cache", tmp_path / "cache")
+    answer = run(capfd, "task", "classify", data, *asked, "--cache", tmp_path / "cache")
     (row, mean) = answer["rows"]
     assert (row["mode"], row["labels"], row["init"]) == ("finetune", "1-shot", "condense-s")
     assert mean["deviation"] is None
     assert not list((tmp_path / "cache" / "tasks").glob("state-*"))  # none is left when it is done
 
 
-def test_mistakes_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_mistakes_are_told(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     data = class_folder(tmp_path / "data", 1, 1)
     cache = ("--cache", str(tmp_path / "cache"))
     for arguments, told in (
@@ -65,4 +65,4 @@ def test_mistakes_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
         (["predict", str(tmp_path / "none.safetensors"), "a.off"], "no such weights file"),
     ):
         assert cli.main(["task", *arguments]) == 2
-        assert told in capsys.readouterr().err
+        assert told in capfd.readouterr().err
