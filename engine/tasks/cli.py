@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from tyro.conf import Positional, arg, subcommand
 
 from engine.cli_common import Common
-from engine.tasks.shapes import Up
+from engine.tasks import Up
 
 
 @dataclass(frozen=True, kw_only=True)

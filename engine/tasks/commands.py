@@ -15,11 +15,12 @@ from engine.api.jobs import finish
 from engine.driving import run_job
 from engine.runtime import resolve_device, set_threads
 from engine.storage import default_cache_dir
+from engine.tasks import Up
 from engine.tasks.classify import CONDENSE, SCRATCH, Labels, Outcome, Run, classify
 from engine.tasks.cli import TaskClassify, TaskPredict
 from engine.tasks.folders import Labelled, read_classes
 from engine.tasks.saved import Saved, load_classifier, save_classifier
-from engine.tasks.shapes import Up, read_shape, voxels_of
+from engine.tasks.shapes import read_shape, voxels_of
 
 MOST_SEEDS = 100
 SHOWN = 5

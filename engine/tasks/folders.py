@@ -12,7 +12,8 @@ import numpy as np
 from engine.api.errors import CacheError, CaptureError
 from engine.api.jobs import Job, Progress
 from engine.storage import digest, read_tensors, write_tensors
-from engine.tasks.shapes import POINTS, SUFFIXES, Shape, Up, read_shape
+from engine.tasks import Up
+from engine.tasks.shapes import POINTS, SUFFIXES, Shape, read_shape
 
 SPLITS = ("train", "test")
 FORMAT = "condense-shapes-1"

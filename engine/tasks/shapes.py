@@ -9,7 +9,7 @@ from __future__ import annotations
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,9 +19,10 @@ from torch import Tensor
 from engine.api.errors import CaptureError
 from engine.captures.geometry import GREY, MAX_BYTES, MAX_POINTS, read_points
 from engine.captures.geometry import SUFFIXES as GEOMETRY_SUFFIXES
+from engine.tasks import Up
 
 SUFFIXES = (*GEOMETRY_SUFFIXES, ".npz")
-Up = Literal["auto", "x", "y", "z"]
+
 
 POINTS = 4096
 """Points kept of each object."""
