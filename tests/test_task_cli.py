@@ -18,7 +18,7 @@ def run(capfd: pytest.CaptureFixture[str], *arguments: str | Path) -> dict:
 
 
 def test_probe_of_points_without_colour_then_predict(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    data = class_folder(tmp_path / "data", suffix="pcd")
+    data = class_folder(tmp_path / "data", 2, 2, suffix="pcd")
     head = tmp_path / "head.safetensors"
     common = ("--cache", tmp_path / "cache")
     answer = run(capfd, "task", "classify", data, "--seeds", "2", "--save", head, *common)
@@ -32,8 +32,8 @@ def test_probe_of_points_without_colour_then_predict(tmp_path: Path, capfd: pyte
     of_seeds = [r["accuracy"] for r in answer["rows"][:2]]
     assert mean["accuracy"] == pytest.approx(np.mean(of_seeds), abs=1e-4)
     assert mean["deviation"] == pytest.approx(np.std(of_seeds, ddof=1), abs=1e-4)
-    assert mean["accuracy"] > 0.8  # balls, boxes and poles; chance is a third
-    assert (answer["train"], answer["test"], answer["broken"]) == (12, 9, 0)
+    assert mean["accuracy"] > 0.7  # balls, boxes and poles; chance is a third
+    assert (answer["train"], answer["test"], answer["broken"]) == (6, 6, 0)
 
     rng = np.random.default_rng(99)
     files = [tmp_path / f"{kind}.off" for kind in KINDS]
