@@ -59,7 +59,7 @@ def pooled_dim(config: VolumeConfig) -> int:
 
 def pooled(encoder: VolumeEncoder, batch: Sequence[ShapeVoxels]) -> Job[Tensor]:
     """(B, F) means and maxima over each object's voxels of what the last block of every level gives, bare of photos: of
-    the deepest level, and of all on the way up. The way down added nothing where it was tried.
+    the deepest level, and of all on the way up. With objects of 16 voxels the way down added nothing.
     """
     device = encoder.seen.device
     pyramid = Pyramid(Voxels.of([s.index.to(device) for s in batch]), encoder.levels)
