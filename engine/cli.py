@@ -24,6 +24,7 @@ from engine.annotations.cli import Annotate, BenchSelect
 from engine.api.errors import CondenseError
 from engine.cli_common import CapturePath, Common
 from engine.repository.cli import Align, BenchRepository, Duplicates, Index, Localize, Search
+from engine.tasks.cli import Task
 
 Handlers = Mapping[type, Callable[[Any], dict[str, Any] | None]]
 
@@ -307,11 +308,12 @@ Command = (
     | Annotated[Localize, subcommand("localize", prefix_name=False)]
     | Annotated[Align, subcommand("align", prefix_name=False)]
     | Annotated[Annotate, subcommand("annotate", prefix_name=False)]
+    | Annotated[Task, subcommand("task", prefix_name=False)]
     | Annotated[Bench, subcommand("bench", prefix_name=False)]
 )
 NAMES = (
     "view", "snapshot", "fit", "encode", "match", "keypoints", "consistency", "prompt", "train", "index", "search",
-    "duplicates", "localize", "align", "annotate", "bench",
+    "duplicates", "localize", "align", "annotate", "task", "bench",
 )  # fmt: skip
 
 ABOUT = (
@@ -332,7 +334,7 @@ def parse(argv: Sequence[str]) -> Any:
         description=ABOUT,
         args=args,
     )
-    return command.what if isinstance(command, Bench | Index | Annotate) else command
+    return command.what if isinstance(command, Bench | Index | Annotate | Task) else command
 
 
 @contextlib.contextmanager

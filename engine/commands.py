@@ -25,6 +25,7 @@ from engine.cli import (
 )
 from engine.driving import drive, open_session, run_job
 from engine.repository.cli import Align, BenchRepository, Duplicates, IndexAdd, IndexList, IndexRemove, Localize, Search
+from engine.tasks.cli import TaskClassify, TaskPredict
 
 if TYPE_CHECKING:
     from engine.scene_state import SceneState
@@ -63,6 +64,10 @@ def run(command: Any) -> dict[str, Any]:
             return repository_bench.run(command)
         case AnnotateExport() | AnnotateImport() | AnnotateStats() | BenchSelect():
             from engine.annotations import commands
+
+            return commands.run(command)
+        case TaskClassify() | TaskPredict():
+            from engine.tasks import commands
 
             return commands.run(command)
         case Train():

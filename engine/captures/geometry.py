@@ -40,8 +40,8 @@ def read(path: Path) -> Contents:
     return Contents("geometry", path.parent, (path,), points, up_w=up)
 
 
-def read_points(path: Path) -> PointCloud:
-    """Points of a file: its vertices when it has no faces, else 400,000 samples spread evenly over its surface.
+def read_points(path: Path, samples: int = SAMPLES) -> PointCloud:
+    """Points of a file: its vertices when it has no faces, else ``samples`` spread evenly over its surface.
 
     At most ``MAX_POINTS``, drawn at random (seed 0); without colour they are grey. NaN and infinite points are dropped.
 
@@ -51,7 +51,7 @@ def read_points(path: Path) -> PointCloud:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise ValueError(f"{path.stat().st_size >> 20} MiB are more than {MAX_BYTES >> 20}")
-        pos_w, rgb = _read_pcd(path) if path.suffix.lower() == ".pcd" else _read_trimesh(path)
+        pos_w, rgb = _read_pcd(path) if path.suffix.lower() == ".pcd" else _read_trimesh(path, samples)
         pos_w = np.asarray(pos_w, np.float64).reshape(-1, 3)
         good = (np.abs(pos_w) < 1e9).all(axis=1)
         if not good.any():
@@ -82,7 +82,7 @@ def _read_pcd(path: Path) -> tuple[NDArray[Any], NDArray[np.uint8]]:
     return pos_w, (rgb * 255).round().astype(np.uint8) if len(rgb) == len(pos_w) else _grey(len(pos_w))
 
 
-def _read_trimesh(path: Path) -> tuple[NDArray[Any], NDArray[np.uint8]]:
+def _read_trimesh(path: Path, samples: int) -> tuple[NDArray[Any], NDArray[np.uint8]]:
     import trimesh  # 1 s
 
     class Beside(trimesh.resolvers.Resolver):
@@ -111,7 +111,7 @@ def _read_trimesh(path: Path) -> tuple[NDArray[Any], NDArray[np.uint8]]:
     parts = loaded.dump() if isinstance(loaded, trimesh.Scene) else [loaded]
     meshes = [m for m in parts if isinstance(m, trimesh.Trimesh) and len(m.faces)]
     if meshes:
-        return _sampled(meshes)
+        return _sampled(meshes, samples)
     clouds = [_vertices(c) for c in parts if isinstance(c, (trimesh.PointCloud, trimesh.Trimesh))]
     return np.concatenate([c[0] for c in clouds]), np.concatenate([c[1] for c in clouds])
 
@@ -132,7 +132,7 @@ def _vertices(cloud: Any) -> tuple[NDArray[Any], NDArray[np.uint8]]:
     return pos_w, _grey(len(pos_w))
 
 
-def _sampled(meshes: list[Any]) -> tuple[NDArray[Any], NDArray[np.uint8]]:
+def _sampled(meshes: list[Any], samples: int) -> tuple[NDArray[Any], NDArray[np.uint8]]:
     """Samples spread over all meshes by area, coloured by texture, vertex or face."""
     import trimesh
 
@@ -140,7 +140,7 @@ def _sampled(meshes: list[Any]) -> tuple[NDArray[Any], NDArray[np.uint8]]:
     areas = np.where(np.isfinite(areas), areas, 0.0)
     if areas.sum() <= 0:
         raise ValueError("the surface has no area")
-    counts = np.floor(areas / areas.sum() * SAMPLES).astype(int)
+    counts = np.floor(areas / areas.sum() * samples).astype(int)
     points, colours = [], []
     for i, (mesh, count) in enumerate(zip(meshes, counts, strict=True)):
         if count == 0:

@@ -1,0 +1,68 @@
+"""``condense task``: from a folder of files to the table, and a saved head that names new objects."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engine import cli
+from tests.engine.tasks.made import KINDS, class_folder, mesh_of
+
+
+def run(capfd: pytest.CaptureFixture[str], *arguments: str | Path) -> dict:
+    assert cli.main([*map(str, arguments), "--json", "--device", "cpu", "--threads", "1"]) == 0
+    return json.loads(capfd.readouterr().out)
+
+
+def test_probe_of_points_without_colour_then_predict(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    data = class_folder(tmp_path / "data", 2, 2, suffix="pcd")
+    head = tmp_path / "head.safetensors"
+    common = ("--cache", tmp_path / "cache")
+    answer = run(capfd, "task", "classify", data, "--seeds", "2", "--save", head, *common)
+    kinds = [(r["init"], r["seed"]) for r in answer["rows"]]
+    assert kinds == [(i, s) for i in ("condense-s", "scratch") for s in (0, 1)] + [
+        ("condense-s", "mean"),
+        ("scratch", "mean"),
+    ]
+    assert set(answer["rows"][0]) == {"task", "init", "mode", "labels", "seed", "accuracy", "miou", "deviation"}
+    mean = answer["rows"][4]
+    of_seeds = [r["accuracy"] for r in answer["rows"][:2]]
+    assert mean["accuracy"] == pytest.approx(np.mean(of_seeds), abs=1e-4)
+    assert mean["deviation"] == pytest.approx(np.std(of_seeds, ddof=1), abs=1e-4)
+    assert mean["accuracy"] > 0.7  # balls, boxes and poles; chance is a third
+    assert (answer["train"], answer["test"], answer["broken"]) == (6, 6, 0)
+
+    rng = np.random.default_rng(99)
+    files = [tmp_path / f"{kind}.off" for kind in KINDS]
+    for kind, file in zip(KINDS, files, strict=True):
+        mesh_of(kind, rng).export(file)
+    (tmp_path / "cut.ply").write_bytes(b"ply\n")
+    named = run(capfd, "task", "predict", head, *files, tmp_path / "cut.ply")
+    assert [r["class"] for r in named["rows"]] == list(KINDS)
+
+
+def test_fine_tuning_of_few_shots(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    data = class_folder(tmp_path / "data", 2, 1)
+    asked = ("--mode", "finetune", "--labels", "1-shot", "--seeds", "1", "--steps", "2", "--init", "condense-s")
+    answer = run(capfd, "task", "classify", data, *asked, "--cache", tmp_path / "cache")
+    (row, mean) = answer["rows"]
+    assert (row["mode"], row["labels"], row["init"]) == ("finetune", "1-shot", "condense-s")
+    assert mean["deviation"] is None
+    assert not list((tmp_path / "cache" / "tasks").glob("state-*"))  # none is left when it is done
+
+
+def test_mistakes_are_told(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    data = class_folder(tmp_path / "data", 1, 1)
+    cache = ("--cache", str(tmp_path / "cache"))
+    for arguments, told in (
+        (["classify", str(tmp_path / "nowhere"), *cache], "no such folder"),
+        (["classify", str(data), "--labels", "many", *cache], "no share of labels"),
+        (["classify", str(data), "--init", str(tmp_path / "none.safetensors"), *cache], "no such weights file"),
+        (["classify", str(data), "--seeds", "0", *cache], "cannot draw so often"),
+        (["predict", str(tmp_path / "none.safetensors"), "a.off"], "no such weights file"),
+    ):
+        assert cli.main(["task", *arguments]) == 2
+        assert told in capfd.readouterr().err
