@@ -3,7 +3,8 @@
     python tests/bench/classify_data.py --models CATALOGUE --out DIR
 
 Writes OUT/0, OUT/1, …: each a folder of CLASS/train/*.npz and CLASS/test/*.npz with the points of held-out models, the
-designs of each class divided anew between the two, so that no model, nor a variant of it, is on both sides.
+designs of each class divided anew between the two, so that no model, nor a variant of it, is on both sides. With
+``--taught`` OUT alone: learnt from models that rooms of the encoder's training may hold, tested on held-out ones.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ class Arguments:
     """Folder to write."""
     splits: int = 3
     """How many divisions into training and test."""
+    taught: bool = False
+    """Learn from the other models, of which there are many more."""
 
 
 def sampled(mesh: Mesh, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -47,8 +50,40 @@ def sampled(mesh: Mesh, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarra
     return pos.astype(np.float32), (tints[mesh.material[face]].clip(0, 1) * 255).round().astype(np.uint8)
 
 
+def write(folder: Path, name: str, side: str, id: str, mesh: Mesh, rng: np.random.Generator) -> None:
+    """Sample a model of a class into its place."""
+    pos, rgb = sampled(mesh, rng)
+    place = folder / name.replace("/", "-") / side
+    place.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(place / f"{id.replace('/', '-').replace(' ', '-')}.npz", points=pos, rgb=rgb)
+
+
+def taught(args: Arguments) -> None:
+    """Held-out models of each class to test, all others to learn from."""
+    catalogue, rng = Catalogue(args.models), np.random.default_rng(0)
+    sides: dict[str, tuple[list[tuple[str, Mesh]], list[tuple[str, Mesh]]]] = defaultdict(lambda: ([], []))
+    for entry in catalogue.entries.values():
+        try:
+            mesh = catalogue.load(entry.id)
+        except CaptureError as e:
+            print(e.text(), file=sys.stderr)
+            continue
+        if len(mesh.corners):
+            sides[label_of(entry)][held_out(entry.id)].append((entry.id, mesh))
+    used = {name: of for name, of in sorted(sides.items()) if len(of[0]) >= 2 and of[1]}
+    for name, of in used.items():
+        for side, models in zip(("train", "test"), of, strict=True):
+            for id, mesh in models:
+                write(args.out, name, side, id, mesh, rng)
+    counts = [sum(len(of[n]) for of in used.values()) for n in (0, 1)]
+    print(f"{args.out}: {len(used)} classes, {counts[0]} models to train with, {counts[1]} to test")
+
+
 def main(args: Arguments) -> None:
     """Sample, divide, write."""
+    if args.taught:
+        taught(args)
+        return
     catalogue = Catalogue(args.models)
     designs: dict[str, dict[str, list[tuple[str, Mesh]]]] = defaultdict(lambda: defaultdict(list))
     for entry in catalogue.entries.values():
@@ -68,11 +103,7 @@ def main(args: Arguments) -> None:
             for n, design in enumerate(order):
                 side = "train" if n < (len(order) + 1) // 2 else "test"
                 for id, mesh in of[design]:
-                    pos, rgb = sampled(mesh, rng)
-                    safe = id.replace("/", "-").replace(" ", "-")
-                    place = args.out / str(split) / name.replace("/", "-") / side
-                    place.mkdir(parents=True, exist_ok=True)
-                    np.savez_compressed(place / f"{safe}.npz", points=pos, rgb=rgb)
+                    write(args.out / str(split), name, side, id, mesh, rng)
                     counts[side == "test"] += 1
         print(f"{args.out / str(split)}: {len(used)} classes, {counts[0]} models to train with, {counts[1]} to test")
 
