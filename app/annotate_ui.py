@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from PySide6.QtCore import QEvent, QObject, Qt
-from PySide6.QtGui import QColor, QKeyEvent
+from PySide6.QtGui import QColor, QCursor, QKeyEvent
 from PySide6.QtWidgets import QColorDialog, QInputDialog, QLineEdit
 
 from app.annotate import AnnotateDesk
@@ -55,6 +55,7 @@ class AnnotateUi(QObject):
         self.files = AnnotateFiles(window, self.desk)
         self._path_w: list[Pos] = []
         self._path_radius = 0.0
+        self._cursor: QCursor | None = None
         self._looked: Suggested | None = None  # the suggestion that was gone to last
 
     def wire(self) -> None:
@@ -90,13 +91,17 @@ class AnnotateUi(QObject):
         ink = QColor("#ffffff") if label is None else QColor(*label.rgb)
         wheel = s.selection is not None and s.selection.score is not None
         self.pad.show_tool(s.tool, ink, s.brush_px, wheel=wheel)
-        cursor = cursor_of(s.tool, None if label is None else label.rgb)
+        self._window.canvas.pointer.draws = s.tool == "brush"
+        self._show_cursor(cursor_of(s.tool, None if label is None else label.rgb))
+
+    def _show_cursor(self, cursor: QCursor) -> None:
+        """On everything that is clicked; telling the screen takes milliseconds."""
         w = self._window
-        w.canvas.pointer.draws = s.tool == "brush"
-        for widget in (w.canvas.surface, w.images.grid.viewport()):
-            widget.setCursor(cursor)
-        w.images.pane.plain_cursor = cursor
-        w.images.pane.setCursor(cursor)
+        if cursor is not self._cursor:
+            self._cursor = cursor
+            for widget in (w.canvas.surface, w.images.grid.viewport(), w.images.pane):
+                widget.setCursor(cursor)
+            w.images.pane.plain_cursor = cursor
 
     def set_theme(self, theme: Theme) -> None:
         self.panel.set_theme(theme)

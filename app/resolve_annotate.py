@@ -56,13 +56,13 @@ def _hint(state: AppState) -> str:
     if a.offer is not None and a.offer.left:
         place = a.offer.total - len(a.offer.left) + 1
         which = f"{a.offer.title}: {place} of {a.offer.total}, {a.offer.left[0].score:.2f}"
-        return f"{which}: Enter labels it{named}, Backspace refuses it"
+        return f"{which} · Enter labels it{named} · Backspace refuses it"
     if a.waiting and a.selection is None:
         return "Looking for what is meant…"
     if a.selection is not None:
         count = f"{len(a.selection.rows):,} voxels"
-        wheel = ", wheel: more or less" if a.selection.score is not None else ""
-        return f"{count}: Enter or a digit labels them{named}{wheel}, Shift adds, Ctrl takes away, Delete erases"
+        wheel = " · wheel: more or less" if a.selection.score is not None else ""
+        return f"{count} · Enter labels them{named}{wheel} · Shift adds, Ctrl takes away · Delete erases"
     if a.tool is None:
         return ""
     drawn = "; Shift selects instead, Ctrl erases" if a.tool in DRAWN else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtGui import QAction
+from PySide6.QtGui import QAction, QResizeEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from app import icons
@@ -37,7 +37,6 @@ class AnnotateBar(QFrame):
         self.dot, self.name = QLabel(), QLabel()
         self.hint.setObjectName("muted")
         self.hint.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        self.hint.setWordWrap(True)
         row = QHBoxLayout()
         row.setSpacing(GAP)
         for label in (self.sign, self.tool, self.dot, self.name):
@@ -81,12 +80,22 @@ class AnnotateBar(QFrame):
         if label is not None:
             self.dot.setPixmap(dot(label.rgb, 12))
         text = view.hint if not view.preparing or s.selection is not None else f"{view.hint}  ·  {view.preparing}"
-        self.hint.setText(text)
         self.hint.setToolTip(text)
+        self._elide()
         for name, button in self.buttons.items():
             button.setVisible(s.lit is not None and (s.offer is None or name == "annotate_label"))
         self.refuse.setVisible(s.offer is not None)
         self._show_sign()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._elide()
+
+    def _elide(self) -> None:
+        """In one line: were the bar to change its height, the scene below would be marched anew with each hint."""
+        room = self.width() - PAD - GAP
+        text = self.hint.toolTip()
+        self.hint.setText(self.hint.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, room))
 
     def set_theme(self, theme: Theme) -> None:
         self._theme = theme

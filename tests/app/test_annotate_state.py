@@ -68,6 +68,8 @@ def test_counts_are_of_voxels_and_instances() -> None:
     marks = Marks.of(1, labels, np.array([0, 4, 4, 7, 0], np.uint32), THINGS)
     assert dict(marks.counts) == {1: (3, 2), 2: (1, 0)}
     assert marks.labelled == 4
+    large = Marks.of(1, labels, np.array([0, 4, 4, 2**32 - 1, 0], np.uint32), THINGS)
+    assert dict(large.counts) == {1: (3, 2), 2: (1, 0)}  # from files of others
 
 
 def test_the_wheel_goes_from_level_to_level() -> None:
