@@ -11,6 +11,7 @@ import struct
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -182,15 +183,15 @@ def decode(data: bytes, voxels: int) -> Edit:
         title, when = str(head["title"]), float(head["at"])
     except (zlib.error, struct.error, KeyError, TypeError, RecursionError) as e:
         raise ValueError(f"{type(e).__name__}: {e}") from e
-    columns: list[NDArray[np.generic]] = []
+    columns: list[NDArray[Any]] = []
     for t in _COLUMNS if runs else ():
         columns.append(np.frombuffer(raw, t, runs, at))
         at += runs * np.dtype(t).itemsize
     return Edit(title, when, _delta(columns, voxels) if runs else None, changes)
 
 
-def _delta(columns: Sequence[NDArray[np.generic]], voxels: int) -> LabelDelta:
-    delta = LabelDelta(*columns)  # type: ignore[arg-type]  # their types are those of _COLUMNS
+def _delta(columns: Sequence[NDArray[Any]], voxels: int) -> LabelDelta:
+    delta = LabelDelta(*columns)
     start, length = delta.start.astype(np.int64), delta.length.astype(np.int64)
     end = start + length
     if (length < 1).any() or (start[1:] < end[:-1]).any() or end[-1] > voxels:

@@ -13,6 +13,7 @@ import numpy as np
 from engine.api.errors import QueryError
 from engine.driving import run_job
 from engine.metrics.repository import (
+    Found,
     RepositoryRow,
     Rescanned,
     asked_names,
@@ -27,28 +28,36 @@ from engine.metrics.sift_scenes import SiftFinder, sift_scene
 from engine.prompting import vocabularies
 from engine.repository.cli import BenchRepository
 from engine.repository.record import SceneRecord
+from engine.repository.scenes import SceneStore
 from engine.repository.search import Repository
-from engine.repository.store import SqliteStore, open_store
+from engine.repository.store import open_store
 from engine.runtime import resolve_device
 from engine.training.rooms.shards import RoomRef, open_shards
+
+ROOMS = "rooms"
+"""Of the folder of records: the repository's own scenes."""
 
 
 def run(command: BenchRepository) -> dict[str, Any]:
     """Condense what is not condensed yet, and ask.
 
     Raises:
-        QueryError: scans of rooms that are not there.
+        QueryError: scans of rooms that are not there, or records of others.
         CondenseError: shards cannot be read, or records not be written.
     """
-    folders = {"rooms": command.rooms, "rescanned": command.rescanned}
+    folders = {ROOMS: command.rooms, "rescanned": command.rescanned}
     folders |= {f"elsewhere-{n}": path for n, path in enumerate(command.elsewhere)}
     folders |= {f"changed-{n}": path for n, path in enumerate(command.changed)}
     for name, path in folders.items():
         if path is not None:
             print(f"condensing {path}", file=sys.stderr)
             condense_rooms(path, command.records / name, command.workers)
-    store = open_store(command.records / "rooms")
+    store = open_store(command.records / ROOMS)
     refs = {ref.name: ref for ref in open_shards(command.rooms)}
+    other = sorted({row.name for row in store.rows()} - set(refs))
+    if other:
+        mend = "give another folder with --records"
+        raise QueryError("the records are of other rooms too", path=command.records, found=other[0], mend=mend)
     rng = np.random.default_rng(command.seed)
     rows = _photo_rows(command, store, refs)
     if command.rescanned is not None:
@@ -61,20 +70,20 @@ def run(command: BenchRepository) -> dict[str, Any]:
     taught, classes = vocabularies()
     asked = asked_names(holds, taught.names)
     if asked:
-        lifted = Repository(open_store(store.folder / BY_PHOTOS))
+        lifted = Repository(open_store(command.records / ROOMS / BY_PHOTOS))
         rows.append(text_row("condense", Repository(store), (taught, classes), holds, asked, rng))
         rows.append(text_row("ImageNet classes of the photos", lifted, (classes,), holds, asked, rng))
     return {"rows": rows, "names": asked, "rooms": len(refs), "seed": command.seed}
 
 
-def _photo_rows(command: BenchRepository, store: SqliteStore, refs: dict[str, RoomRef]) -> list[RepositoryRow]:
+def _photo_rows(command: BenchRepository, store: SceneStore, refs: dict[str, RoomRef]) -> list[RepositoryRow]:
     repository = Repository(store)
     extents = {row.name: row.extent_w for row in repository.rows}
     condenser = Condenser(str(resolve_device(command.device)))
     ours = finder(repository)
     sift = SiftFinder([sift_scene(name, parted(ref.load())[0].views) for name, ref in refs.items()])
 
-    def by_sift(photo: AskedPhoto) -> Any:
+    def by_sift(photo: AskedPhoto) -> Found:
         return sift.find(photo.rgb, float(photo.camera.intrinsics[0, 0]), command.seed)
 
     unknown = [] if command.unknown is None else list(_photos(condenser, open_shards(command.unknown)))
@@ -104,7 +113,7 @@ def first_scan(name: str) -> str:
 
 
 def _duplicates(
-    task: str, command: BenchRepository, store: SqliteStore, refs: dict[str, RoomRef], others: list[str]
+    task: str, command: BenchRepository, store: SceneStore, refs: dict[str, RoomRef], others: list[str]
 ) -> RepositoryRow:
     """All pairs among rooms, their second scans, and ``others``, none of which is one."""
     rng = np.random.default_rng(command.seed)
@@ -127,6 +136,6 @@ def _duplicates(
         return duplicates_row(task, repository, scans, first, found)
 
 
-def _records(store: SqliteStore) -> Iterator[SceneRecord]:
+def _records(store: SceneStore) -> Iterator[SceneRecord]:
     for row in store.rows():
         yield store.load(row.id)

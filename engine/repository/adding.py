@@ -9,15 +9,12 @@ import numpy as np
 from PIL import Image
 
 from engine.api.errors import CaptureError, RepositoryError
-from engine.api.requests import EncodeViews, FindKeypoints, FitGrid, NameScene
 from engine.repository.record import LEAST_KEYPOINTS, MOST_KEYPOINTS, NamedPlace, SceneRecord, encode
 
 if TYPE_CHECKING:
     from engine.naming import NamedScene
     from engine.scene_state import SceneState
 
-STEPS = (FitGrid, EncodeViews, FindKeypoints, NameScene)
-"""Requests to a session, in this order, before ``record_of``."""
 LEAST_CHANCE = 0.1
 MOST_PLACES = 96
 THUMBNAIL_SIDE = 120

@@ -15,8 +15,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from engine.metrics.keypoints import methods
-from engine.repository.pose import mutual_nearest
+from engine.metrics.keypoints import methods, mutual_nearest
 
 COUNT = 1024
 
@@ -28,12 +27,12 @@ def main(first: str, second: str, homography: str) -> None:
     print(f"{'keypoints, descriptors':28} {'matches':>8} {'< 3 px':>7} {'< 5 px':>7} {'right, 3 px':>12}")
     for name, detect in methods(COUNT, 0, "cpu", ("default",), None).items():
         a, b = (detect(rgb) for rgb in photos)
-        unit = [k.descriptor / np.maximum(np.linalg.norm(k.descriptor, axis=1, keepdims=True), 1e-9) for k in (a, b)]
-        matched = mutual_nearest(*(u.astype(np.float32) for u in unit))
-        there = cv2.perspectiveTransform(a.pos_px[matched[:, 0]][:, None] - 0.5, truth)[:, 0] + 0.5
-        error = np.linalg.norm(there - b.pos_px[matched[:, 1]], axis=1)
+        nearest = mutual_nearest(a, b)
+        rows = np.flatnonzero(nearest >= 0)
+        there = cv2.perspectiveTransform(a.pos_px[rows][:, None] - 0.5, truth)[:, 0] + 0.5
+        error = np.linalg.norm(there - b.pos_px[nearest[rows]], axis=1)
         right = [float((error < px).mean()) for px in (3, 5)]
-        print(f"{name:28} {len(matched):>8} {right[0]:>7.3f} {right[1]:>7.3f} {int((error < 3).sum()):>12}")
+        print(f"{name:28} {len(rows):>8} {right[0]:>7.3f} {right[1]:>7.3f} {int((error < 3).sum()):>12}")
 
 
 if __name__ == "__main__":
