@@ -31,6 +31,7 @@ from engine.march import render_table
 from engine.metrics.correspondence import LONG_SIDE, NAMES, PAIRS, PIXELS_A_PAIR
 from engine.metrics.descriptors import STRIDE, nearest_cells
 from engine.metrics.truth import Correspondences, DepthView, depth_views, pixels_of_pairs, view_pairs
+from engine.own_views import lift_own_views
 from engine.queries.bank import FeatureBank, sample_many
 from engine.runtime import resolve_device
 from engine.training.measures import centred_cosine
@@ -90,6 +91,9 @@ def bench_consistency(
 ) -> Job[list[ConsistencyRow]]:
     """Measure each 2D encoder, its lifted mean, plain voxel colour, and a 3D encoder with and without photos.
 
+    Without photos the 3D encoder is asked twice: alone, and beside what the last 2D encoder finds in views rendered
+    from the grid (``own views``).
+
     Args:
         capture: with depth; otherwise ``grid`` renders the truth too.
         grid: fitted to the capture.
@@ -125,6 +129,7 @@ def bench_consistency(
     colour = np.concatenate([grid.rgb - 0.5, np.full((len(grid.rgb), 1), GREY, np.float32)], axis=1)
     yield from measured("voxel colour", _rendered(grid, views, lambda _view, _other: colour))
     bank: FeatureBank | None = None
+    encoder: ImageEncoder | None = None
     for name in encoders:
         encoder = load_encoder(name, resolve_device(device))
         shown = NAMES.get(encoder.name, encoder.name)
@@ -134,7 +139,7 @@ def bench_consistency(
         yield from measured(shown, photos)
         yield from measured(f"{shown} lifted", in_3d)
         yield from measured(f"photo to {shown} lifted", photos, in_3d)
-    if volume is not None and bank is not None:
+    if volume is not None and bank is not None and encoder is not None:
         encode, photos, lifted = _volume_encoder(grid, volume), _photos(bank), _lifted(grid, views, bank)
         with_photos = _rendered(grid, views, lambda v, o: encode(lifted(sides.of(v, o)).mean))
         yield from measured("condense3d", with_photos)
@@ -144,10 +149,21 @@ def bench_consistency(
         yield from measured("photo to condense3d, no photos", photos, without)
         yield from measured("condense3d, no photos", without)
         everyone = lifted(sides.needed(chosen))
-        seen = torch.from_numpy(everyone.weight > 0)
-        like = centred_cosine(torch.from_numpy(alone)[seen], torch.from_numpy(everyone.mean)[seen])
-        rows[-1]["like_lifted"] = round(like, 4)
+        rows[-1]["like_lifted"] = _like(alone, everyone)
+        own = yield from lift_own_views(grid, encoder, capture.up_w, seed)
+        looked = own.mean + alone
+        looked /= np.maximum(np.linalg.norm(looked, axis=1, keepdims=True), 1e-12)
+        from_own = _rendered(grid, views, lambda _view, _other: looked)
+        yield from measured("photo to condense3d, own views", photos, from_own)
+        yield from measured("condense3d, own views", from_own)
+        rows[-1]["like_lifted"] = _like(looked, everyone)
     return rows
+
+
+def _like(features: Float32, everyone: LiftedFeatures) -> float:
+    """Centred cosine of voxel features (V, D) and what photos say, where they say anything."""
+    seen = torch.from_numpy(everyone.weight > 0)
+    return round(centred_cosine(torch.from_numpy(features)[seen], torch.from_numpy(everyone.mean)[seen]), 4)
 
 
 class Sides:

@@ -25,6 +25,8 @@ NAMES = {
     "photo to condense3d": "photo → ConDense 3D",
     "condense3d, no photos": "ConDense 3D, geometry and colour alone",
     "photo to condense3d, no photos": "photo → ConDense 3D, geometry and colour alone",
+    "condense3d, own views": "ConDense 3D, the same and views of its own",
+    "photo to condense3d, own views": "photo → ConDense 3D, views of its own",
 }
 """Features in the order of the table, as it calls them."""
 
@@ -71,12 +73,14 @@ def by_capture(rows: Sequence[Row]) -> str:
     """A line for each capture."""
     kinds = [k for k in NAMES if any(row["features"] == k for row in rows)]
     known = {(row["capture"], row["features"]): row for row in rows}
-    lines = ["| capture | " + " | ".join(NAMES[k] for k in kinds) + " | cosine of geometry alone |"]
-    lines.append("|---" * (len(kinds) + 2) + "|")
+    lines = [
+        "| capture | " + " | ".join(NAMES[k] for k in kinds) + " | cosine, geometry alone | with views of its own |"
+    ]
+    lines.append("|---" * (len(kinds) + 3) + "|")
     for capture in dict.fromkeys(row["capture"] for row in rows):
-        like = next((r["like_lifted"] for (c, _), r in known.items() if c == capture and r["like_lifted"]), None)
+        likes = [r["like_lifted"] for (c, _), r in known.items() if c == capture and r["like_lifted"] is not None]
         cells = " | ".join(short(known[capture, k]["recall_2"]) for k in kinds)
-        lines.append(f"| {capture} | {cells} | {'–' if like is None else short(like)} |")
+        lines.append(f"| {capture} | {cells} | {' | '.join(short(like) for like in likes) or '– | –'} |")
     return "\n".join(lines)
 
 
