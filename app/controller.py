@@ -8,6 +8,7 @@ from typing import Any
 
 from app import colormaps
 from app.comparison import ComparisonDesk
+from app.geometry import BARE, GeometryDesk
 from app.history import History
 from app.job_desk import JobDesk
 from app.keypoints import KeypointsDesk
@@ -79,7 +80,9 @@ class Controller:
         self.keypoints = KeypointsDesk(self.store, outbox.send)
         self.comparison = ComparisonDesk(self.store, outbox.send)
         self.prompts = PromptsDesk(self.store, outbox.send, later, on_found)
+        self.geometry = GeometryDesk(self.store, outbox.send, self.open)
         self._desks: list[Desk] = [self.keypoints, self.comparison, self.prompts, self.training, self.jobs]
+        self.join(self.geometry)
         self.store.listen(lambda _old, _new: self._refresh())
         self.history = History(self.store, self._ask, self.clear_query, self.prompts.ask)
 
@@ -287,6 +290,8 @@ class Controller:
             first, *others = scene.warnings
             more = f" (and {len(others)} more)" if others else ""
             banner = Banner(first + more, "\n".join(scene.warnings), error=False)
+        elif not scene.views:
+            banner = BARE
         colouring = self.state.colouring if self.state.colouring_chosen else "colour"
         self.store.update(**{**fresh(self.state), "scene": scene, "banner": banner, "colouring": colouring})
         self.prompts.opened()

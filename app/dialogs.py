@@ -85,6 +85,14 @@ class Dialogs:
         if folder:
             self._controller.comparison.save(folder)
 
+    def photograph(self) -> None:
+        scene = self._controller.state.scene
+        path = Path(scene.path) if scene is not None else Path("scene")
+        suggested = path.with_name(f"{path.stem}-photos")
+        folder, _ = QFileDialog.getSaveFileName(self._parent, "Photograph into a new folder", str(suggested))
+        if folder:
+            self._controller.geometry.photograph(folder)
+
     def write_flight(self) -> None:
         """Ask how and where, and write the flight through the bookmarks."""
         state = self._controller.state

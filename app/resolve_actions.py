@@ -75,6 +75,8 @@ def actions(state: AppState, colouring: Colouring) -> ActionsView:
             "bookmark",
         }
         enabled |= {"copy_camera", "paste_camera", "save_session"}
+        if not state.scene.views:
+            enabled.add("photograph")
         if state.scene.views:
             enabled |= {"next_view", "previous_view", "single", "look_through", "frusta", "matches", "fit", "encode"}
             enabled |= {"refit", "mode_photo", "mode_features", "mode_heat", "sort"}

@@ -23,6 +23,7 @@ from tyro.conf import FlagCreatePairsOff, OmitSubcommandPrefixes, Positional, ar
 from engine.annotations.cli import Annotate, BenchSelect
 from engine.api.errors import CondenseError
 from engine.cli_common import CapturePath, Common
+from engine.photograph_cli import Photograph
 from engine.repository.cli import Align, BenchRepository, Duplicates, Index, Localize, Search
 from engine.tasks.cli import Task
 
@@ -301,6 +302,7 @@ Command = (
     | Annotated[Keypoints, subcommand("keypoints", prefix_name=False)]
     | Annotated[Consistency, subcommand("consistency", prefix_name=False)]
     | Annotated[Prompt, subcommand("prompt", prefix_name=False)]
+    | Annotated[Photograph, subcommand("photograph", prefix_name=False)]
     | Annotated[Train, subcommand("train", prefix_name=False)]
     | Annotated[Index, subcommand("index", prefix_name=False)]
     | Annotated[Search, subcommand("search", prefix_name=False)]
@@ -312,8 +314,8 @@ Command = (
     | Annotated[Bench, subcommand("bench", prefix_name=False)]
 )
 NAMES = (
-    "view", "snapshot", "fit", "encode", "match", "keypoints", "consistency", "prompt", "train", "index", "search",
-    "duplicates", "localize", "align", "annotate", "task", "bench",
+    "view", "snapshot", "fit", "encode", "match", "keypoints", "consistency", "prompt", "photograph", "train", "index",
+    "search", "duplicates", "localize", "align", "annotate", "task", "bench",
 )  # fmt: skip
 
 ABOUT = (

@@ -24,6 +24,7 @@ from engine.cli import (
     Train,
 )
 from engine.driving import drive, open_session, run_job
+from engine.photograph_cli import Photograph
 from engine.repository.cli import Align, BenchRepository, Duplicates, IndexAdd, IndexList, IndexRemove, Localize, Search
 from engine.tasks.cli import TaskClassify, TaskPredict
 
@@ -70,6 +71,8 @@ def run(command: Any) -> dict[str, Any]:
             from engine.tasks import commands
 
             return commands.run(command)
+        case Photograph():
+            return photograph(command)
         case Train():
             return train(command)
         case _:
@@ -221,6 +224,19 @@ def _ready(command: Keypoints | Consistency) -> SceneState:
     drive(session, FitGrid())
     drive(session, EncodeViews(encoder=command.encoder))
     return scene
+
+
+def photograph(command: Photograph) -> dict[str, Any]:
+    """``condense photograph``."""
+    from engine.captures import open_capture
+    from engine.photograph import photograph_geometry
+
+    if command.count < 1:
+        raise QueryError("nothing to photograph", found=f"--count {command.count}", expected="1 or more")
+    capture = open_capture(command.capture)
+    job = photograph_geometry(capture, command.out, command.count, command.seed)
+    folder = run_job(f"Photographing {capture.name}", job)
+    return {"capture": capture.name, "photos": len(open_capture(folder).views), "folder": str(folder)}
 
 
 def train(command: Train) -> dict[str, Any]:

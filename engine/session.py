@@ -25,6 +25,7 @@ from engine.api.requests import (
     MatchQuery,
     NameScene,
     OpenCapture,
+    PhotographGeometry,
     PreviewView,
     PromptQuery,
     RenderView,
@@ -124,6 +125,10 @@ class Session:
                 return self._prompt(request)
             case SaveKeypoints():
                 return self.scene.save_keypoints(request)
+            case PhotographGeometry():
+                from engine.photograph import photograph
+
+                return photograph(self.scene, request)
             case TrainEncoders():
                 return self._train(request)
             case SaveWeights():

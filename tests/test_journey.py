@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import trimesh
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QFileDialog
 from pytestqt.qtbot import QtBot
 
 from app.__main__ import make_engine
@@ -106,4 +108,31 @@ def test_a_broken_capture_leaves_the_window_alive(qtbot: QtBot, tmp_path: Path) 
     assert "transforms.json" in banner.details
     window.controller.open(str(write_tiny_capture(tmp_path / "tiny")))
     qtbot.waitUntil(lambda: window.controller.state.scene is not None, timeout=PATIENCE_MS)
+    window.close()
+
+
+def test_bare_geometry_is_photographed_and_opened(
+    qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box = trimesh.creation.box((2, 1, 1))
+    box.visual.face_colors = np.repeat([[200, 60, 40, 255], [40, 90, 200, 255]], 6, axis=0)  # type: ignore[union-attr]
+    box.export(tmp_path / "box.ply")
+    window = open_window(qtbot, tmp_path / "box.ply", tmp_path)
+    window.controller.auto = False
+    qtbot.waitUntil(lambda: window.controller.state.scene is not None, timeout=PATIENCE_MS)
+    banner = window.controller.state.banner
+    assert banner is not None
+    assert "bare geometry" in banner.text
+    action = window.actions_by_id["photograph"]
+    assert action.isEnabled()
+    folder = tmp_path / "box-photos"
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(folder), ""))
+    action.trigger()
+    qtbot.waitUntil(
+        lambda: (s := window.controller.state.scene) is not None and s.path == str(folder), timeout=PATIENCE_MS
+    )
+    scene = window.controller.state.scene
+    assert scene is not None
+    assert len(scene.views) > 8
+    assert not action.isEnabled()
     window.close()

@@ -159,6 +159,15 @@ class SaveKeypoints(Request):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PhotographGeometry(Request):
+    """Render views of the open capture's points into ``folder``, as a capture with photos and depth: answered by Notice
+    and JobFinished."""
+
+    title: ClassVar[str] = "Photographing the geometry"
+    folder: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainEncoders(Request):
     """Train both branches on the open capture (ConDense's joint training): TrainingUpdate every step or so,
     TrainingPreview and VoxelFeatures every few seconds, JobFinished with the last measures. The weights are kept in

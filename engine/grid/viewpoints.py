@@ -51,7 +51,7 @@ def viewpoints(grid: RadianceGrid, up_w: ArrayLike, count: int = 16, seed: int =
         seed: of what is drawn.
 
     Raises:
-        ValueError: the grid has no surface.
+        ValueError: the grid has no surface, or none that can be seen.
     """
     solid = grid.index[-np.expm1(-grid.tau) > SOLID].astype(np.int64)
     if not len(solid):
@@ -71,7 +71,10 @@ def viewpoints(grid: RadianceGrid, up_w: ArrayLike, count: int = 16, seed: int =
     for n, camera in enumerate(cameras):
         yield Progress(n, len(cameras), "views", NOTE)
         seen.append(_patches(grid, camera, diagonal))
-    return [cameras[i] for i in _chosen(seen, count)]
+    chosen = _chosen(seen, count)
+    if not chosen:
+        raise ValueError("no view shows any of it")
+    return [cameras[i] for i in chosen]
 
 
 def _free(solid: NDArray[np.int64], diagonal: float, rng: np.random.Generator) -> Float64:
