@@ -22,8 +22,8 @@ from tyro.conf import FlagCreatePairsOff, OmitSubcommandPrefixes, Positional, ar
 
 from engine.annotations.cli import Annotate, BenchSelect
 from engine.api.errors import CondenseError
+from engine.bare.cli import Photograph
 from engine.cli_common import CapturePath, Common
-from engine.photograph_cli import Photograph
 from engine.repository.cli import Align, BenchRepository, Duplicates, Index, Localize, Search
 from engine.tasks.cli import Task
 

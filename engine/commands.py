@@ -10,6 +10,7 @@ from engine.annotations.cli import AnnotateExport, AnnotateImport, AnnotateStats
 from engine.api.errors import CaptureError, QueryError
 from engine.api.replies import JobFinished, MatchReply
 from engine.api.requests import EncodeViews, FitGrid, MatchQuery, PixelSource
+from engine.bare.cli import Photograph
 from engine.cli import (
     BenchConsistency,
     BenchCorrespondence,
@@ -24,7 +25,6 @@ from engine.cli import (
     Train,
 )
 from engine.driving import drive, open_session, run_job
-from engine.photograph_cli import Photograph
 from engine.repository.cli import Align, BenchRepository, Duplicates, IndexAdd, IndexList, IndexRemove, Localize, Search
 from engine.tasks.cli import TaskClassify, TaskPredict
 
@@ -228,8 +228,8 @@ def _ready(command: Keypoints | Consistency) -> SceneState:
 
 def photograph(command: Photograph) -> dict[str, Any]:
     """``condense photograph``."""
+    from engine.bare.photograph import photograph_geometry
     from engine.captures import open_capture
-    from engine.photograph import photograph_geometry
 
     if command.count < 1:
         raise QueryError("nothing to photograph", found=f"--count {command.count}", expected="1 or more")

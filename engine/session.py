@@ -126,7 +126,7 @@ class Session:
             case SaveKeypoints():
                 return self.scene.save_keypoints(request)
             case PhotographGeometry():
-                from engine.photograph import photograph
+                from engine.bare.photograph import photograph
 
                 return photograph(self.scene, request)
             case TrainEncoders():

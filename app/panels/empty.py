@@ -11,6 +11,8 @@ from app.theme import GAP, PAD
 
 FORMATS = "nerfstudio · instant-ngp · Blender · COLMAP · LLFF · RGB-D folders · PLY · OBJ · GLB"
 
+WIDTH = 480
+
 
 class EmptyPage(QWidget):
     open_asked = Signal()
@@ -23,7 +25,9 @@ class EmptyPage(QWidget):
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.title = QLabel("Open a capture")
         self.title.setObjectName("title")
-        self.hint = QLabel("Drop a folder of posed photos here, then click any pixel to see where else it is.")
+        self.hint = QLabel(
+            "Drop a folder of posed photos, a scan or a mesh here, then click anything to see where else it is."
+        )
         self.hint.setObjectName("muted")
         self.hint.setWordWrap(True)
         self.open_button = QPushButton("Open capture…")
@@ -55,11 +59,14 @@ class EmptyPage(QWidget):
         inner.addLayout(self._recent)
         card = QWidget()
         card.setLayout(inner)
-        card.setMinimumWidth(420)
-        card.setMaximumWidth(520)
+        card.setFixedWidth(WIDTH)
+        row = QHBoxLayout()  # an alignment would not give wrapped lines their height
+        row.addStretch(1)
+        row.addWidget(card)
+        row.addStretch(1)
         column = QVBoxLayout(self)
         column.addStretch(2)
-        column.addWidget(card, 0, Qt.AlignmentFlag.AlignHCenter)
+        column.addLayout(row)
         column.addStretch(3)
 
     def show_recent(self, paths: tuple[str, ...]) -> None:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from engine.api.errors import QueryError
 from engine.api.jobs import Job, Progress, finish
 from engine.api.scene import Float32
+from engine.bare.own_views import lift_own_views
 from engine.encoders import load_encoder
 from engine.encoders.image import ImageEncoder
 from engine.encoders.volume.working import MOST, WorkingVoxels
@@ -31,7 +32,6 @@ from engine.march import render_table
 from engine.metrics.correspondence import LONG_SIDE, NAMES, PAIRS, PIXELS_A_PAIR
 from engine.metrics.descriptors import STRIDE, nearest_cells
 from engine.metrics.truth import Correspondences, DepthView, depth_views, pixels_of_pairs, view_pairs
-from engine.own_views import lift_own_views
 from engine.queries.bank import FeatureBank, sample_many
 from engine.runtime import resolve_device
 from engine.training.measures import centred_cosine

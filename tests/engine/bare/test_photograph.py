@@ -14,8 +14,8 @@ from engine import cli
 from engine.api.errors import CaptureError
 from engine.api.jobs import finish
 from engine.api.scene import PointCloud
+from engine.bare.photograph import photograph_geometry, voxels_of_points
 from engine.captures import open_capture
-from engine.photograph import photograph_geometry, voxels_of_points
 
 
 @pytest.fixture(autouse=True)

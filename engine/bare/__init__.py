@@ -1,0 +1,1 @@
+"""Bare geometry: scenes that nobody photographed."""
