@@ -54,7 +54,7 @@ if [ ! -x .venv/bin/python ]; then
 fi
 
 extras=""
-[ "$what" = test ] && extras="[test,test-s3]"
+[ "$what" = test ] && extras="[test,test-s3,distributed]"
 stamp=".venv/.set-up$extras"
 if [ ! -e "$stamp" ] || [ pyproject.toml -nt "$stamp" ]; then
     echo "Installing the project and its dependencies (a few minutes the first time)"
