@@ -99,13 +99,6 @@ def answer_of(stdout: str) -> dict[str, Any]:
     return last if len(found) == 1 or "rows" in last else {"rows": found}
 
 
-def shown(arguments: Sequence[str]) -> str:
-    """A command as one types it."""
-    if arguments and arguments[0] == "app":
-        return " ".join(["condense", *arguments[1:]])
-    return " ".join(["python -m", *arguments])
-
-
 def run(arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
     """``python -m`` these; what it says to stderr is shown.
 
@@ -118,7 +111,7 @@ def run(arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
 
 def measure(one: Measurement, data: Data) -> dict[str, Any]:
     """Make what it needs, run it, and return what its file is to hold."""
-    about = {"name": one.name, "command": shown(one.command), "data": one.data, "seed": 0}
+    about = {"name": one.name, "command": data.said(one.command), "data": one.data, "seed": 0}
     if one.absent is not None:
         return {**about, "absent": one.absent}
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
@@ -166,7 +159,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     failed = 0
     for n, one in enumerate([] if options.render else todo):
         left = sum(m.minutes for m in todo[n:] if m.absent is None)
-        print(f"[{n + 1} of {len(todo)}, {left:.0f} min left] {one.name}: {shown(one.command)}", file=sys.stderr)
+        print(f"[{n + 1} of {len(todo)}, {left:.0f} min left] {one.name}: {data.said(one.command)}", file=sys.stderr)
         found = measure(one, data)
         failed += "failed" in found
         if "failed" in found:

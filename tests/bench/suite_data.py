@@ -66,6 +66,7 @@ class Data:
         photos: folder of pictures for walls.
         rooms: how many rooms.
         graf: folder of the two photos of a painted wall and their homography.
+        source: the folder that all these captures lie in.
     """
 
     out: Path
@@ -74,6 +75,15 @@ class Data:
     photos: Path = Path("assets/demo/images")
     rooms: int = 6
     graf: Path | None = None
+    source: Path | None = None
+
+    def said(self, arguments: Sequence[str]) -> str:
+        """A command as one types it, without this machine's folders."""
+        words = ["condense", *arguments[1:]] if arguments[:1] == ("app",) else ["python -m", *arguments]
+        text = " ".join(words)
+        for folder, name in ((self.source, "CAPTURES"), *((m.parent, "MODELS") for m in self.models)):
+            text = text if folder is None else text.replace(f"{folder}/", f"{name}/")
+        return text
 
     def folder(self, kind: str) -> Path:
         """Of rooms of a kind."""
@@ -111,7 +121,7 @@ def found_data(out: Path, folder: Path | None, models: Sequence[Path], rooms: in
             graf = path
         elif path.is_dir() and _has_photos(path):
             captures.append(path)
-    return Data(out, tuple(captures), tuple(models), rooms=rooms, graf=graf)
+    return Data(out, tuple(captures), tuple(models), rooms=rooms, graf=graf, source=folder)
 
 
 def _has_photos(path: Path) -> bool:
