@@ -128,14 +128,15 @@ def cell(value: Any, column: Column) -> str:
 
 def computed(found: dict[str, dict[str, Any]]) -> list[str]:
     """What many captures cost, from the parts that were measured; says what is missing."""
-    out = [f"## {CAPTURES:,} captures, computed", "", "From the parts above, **not measured** as a whole.", ""]
+    out = [f"## {CAPTURES:,} captures, computed", ""]
+    out += ["From the seconds of one process with one thread, above; **not measured** as a whole.", ""]
     if "answer" not in found.get("condense", {}):
         return [*out, "The section on what condensing costs is not measured yet.", ""]
     out += ["| | a capture | all, on one core | on 64 cores | stored |", "|---|---|---|---|---|"]
     for row in found["condense"]["answer"]["rows"]:
-        hours = CAPTURES * row["processor_s"] / 3600
+        hours = CAPTURES * row["wall_s"] / 3600
         stored = f"{CAPTURES * row['bytes'] / 1e9:.2f} GB"
-        out.append(f"| {row['what']} | {row['processor_s']:.1f} s | {hours:,.0f} h | {hours / 64:,.1f} h | {stored} |")
+        out.append(f"| {row['what']} | {row['wall_s']:.1f} s | {hours:,.0f} h | {hours / 64:,.1f} h | {stored} |")
     scale = found.get("scale", {}).get("answer", {}).get("rows", [])
     at = next((row for row in scale if row["scenes"] == CAPTURES), None)
     if at is not None:
