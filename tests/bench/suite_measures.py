@@ -215,8 +215,8 @@ def measurements(data: Data) -> list[Measurement]:
             "condense",
             "What condensing costs",
             "One process, one thread: a capture by `condense index add` from nothing, with its radiance fit, whose "
-            "budget is 60 s; rooms by the shorter way, fused from depth. A store of few scenes has room to spare: see the bytes of many, "
-            "below.",
+            "budget is 60 s; rooms by the shorter way, fused from depth. A store of few scenes has room to spare: see "
+            "the bytes of many, below.",
             ("tests.bench.bench_condense", demo, *real, "--rooms", rooms),
             both,
             (
