@@ -1,7 +1,7 @@
 """Captures spread over a Ray cluster: a task for each, which fits, encodes and adds it where there are cores free.
 
-Tasks are given cores, not GPUs. Nothing but names and errors comes back. A task whose machine goes down is begun once more elsewhere; one that fails
-again is told of, and the next run adds what is missing.
+Tasks are given cores, not GPUs. Nothing but names and errors comes back. A task whose machine goes down is begun once
+more elsewhere; one that fails again is told of, and the next run adds what is missing.
 """
 
 from __future__ import annotations

@@ -91,11 +91,13 @@ def measurements(data: Data) -> list[Measurement]:
             "repository",
             "Finding a photo's scene, second scans, and rooms by words",
             "Two of 14 photos of each room are held out. *Placed*: camera within 5 % of the extent and 5 degrees. "
-            "Strangers: photos of rooms that are not there. SIFT with as many keypoints, ratio test and PnP. Text: a "
-            "room with the thing first; beside it the image classifier's labels of the photos alone.",
+            "Strangers: photos of rooms that are not there. SIFT with as many keypoints, ratio test and PnP. "
+            "Duplicates: second scans, beside rooms with the same furniture, moved, within other walls. Text: a room "
+            "with the thing first; beside it the image classifier's labels of the photos alone.",
             (
                 "app", "bench", "repository", rooms, "--records", str(data.folder("records")), "--rescanned",
-                str(data.folder("rescanned")), "--unknown", str(data.folder("unknown")), "--json",
+                str(data.folder("rescanned")), "--elsewhere", str(data.folder("moved-elsewhere")),
+                "--unknown", str(data.folder("unknown")), "--json",
             ),
             data.rooms_said(),
             (
@@ -105,7 +107,7 @@ def measurements(data: Data) -> list[Measurement]:
                 Column("recall", "recall"), Column("error_degrees", "median °", 2), Column("query_ms", "ms", 0),
             ),
             1 + 0.7 * data.rooms,
-            needs=("rooms", "rescanned", "unknown"),
+            needs=("rooms", "rescanned", "moved-elsewhere", "unknown"),
         ),
         Measurement(
             "prompts",
