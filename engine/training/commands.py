@@ -16,7 +16,6 @@ from engine.driving import run_job
 from engine.encoders.volume import load_volume_encoder
 from engine.runtime import resolve_device, seed_all, set_threads
 from engine.training.config import TrainConfig, read_config
-from engine.training.launch import launch, other_devices, under_torchrun
 from engine.training.run import train
 from engine.training.share import ALONE, Share
 
@@ -29,13 +28,17 @@ def run(command: Train) -> dict[str, Any]:
     """
     if not command.scenes:
         raise QueryError("nothing to train on", expected="captures with depth, or folders of room shards")
-    if under_torchrun():
+    if "TORCHELASTIC_RUN_ID" in os.environ:  # torchrun started this process
+        from engine.training.launch import other_devices
+
         answer = work(other_devices(command))
         if os.environ["RANK"] != "0":
             raise SystemExit(0)  # the first process says it
         return answer
     if command.devices == command.nodes == 1:
         return _train(command, ALONE, resolve_device(command.device))
+    from engine.training.launch import launch
+
     return launch(command, work)
 
 

@@ -17,7 +17,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from torch import distributed as dist
 from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
@@ -33,11 +32,6 @@ CLOSING_SECONDS = 10
 """For a process to end when asked to; then it is killed."""
 
 Work = Callable[[Train], dict[str, Any]]
-
-
-def under_torchrun() -> bool:
-    """Whether torchrun started this process."""
-    return dist.is_available() and dist.is_torchelastic_launched()
 
 
 def other_devices(command: Train) -> Train:

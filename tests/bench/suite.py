@@ -109,19 +109,19 @@ def run(arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=PATIENCE_S)
 
 
-def measure(one: Measurement, data: Data) -> dict[str, Any]:
-    """Make what it needs, run it, and return what its file is to hold."""
+def measure(one: Measurement, data: Data, made: set[str]) -> dict[str, Any]:
+    """Make what it needs beside what was ``made`` in this run, run it, and return what its file is to hold."""
     about = {"name": one.name, "command": data.said(one.command), "data": one.data, "seed": 0}
     if one.absent is not None:
         return {**about, "absent": one.absent}
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     begun = time.monotonic()
     try:
-        for kind in one.needs:
+        for kind in [k for k in one.needs if k not in made]:
             if not data.models:
                 write_catalogue(data.catalogues()[0])
-            if not data.folder(kind).is_dir():
-                run(data.generate(kind))
+            run(data.generate(kind))  # quick when it is there, and goes on where it was stopped
+            made.add(kind)
         begun = time.monotonic()
         answer = answer_of(run(one.command).stdout)
     except (subprocess.SubprocessError, ValueError) as e:
@@ -156,11 +156,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     options.out.mkdir(parents=True, exist_ok=True)
     todo = [m for m in wanted if options.again or not is_done(options.out / f"{m.name}.json")]
-    failed = 0
+    failed, made = 0, set[str]()
     for n, one in enumerate([] if options.render else todo):
         left = sum(m.minutes for m in todo[n:] if m.absent is None)
         print(f"[{n + 1} of {len(todo)}, {left:.0f} min left] {one.name}: {data.said(one.command)}", file=sys.stderr)
-        found = measure(one, data)
+        found = measure(one, data, made)
         failed += "failed" in found
         if "failed" in found:
             print(f"  failed: {found['failed']}", file=sys.stderr)
