@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-FRAMES, SLOW_S = 20, 40.0
+FRAMES, SLOW_S = 20, 20.0
 """Frames of each cloud after two to warm up, or as many as fit into so many seconds."""
 VIEWERS = ("ours", "open3d", "pyvista")
 POINT_PX = 3
