@@ -171,6 +171,10 @@ class Train(Common):
     """Rooms packed by engine.training.voxels, to learn from bare voxels of many."""
     start: Annotated[Path | None, arg(metavar="FILE")] = None
     """Weights of a 3D encoder to start from."""
+    devices: Annotated[int, arg(metavar="N")] = 1
+    """Processes on this machine, one GPU each; on CPUs they share the cores."""
+    nodes: Annotated[int, arg(metavar="M")] = 1
+    """Machines; each runs the same command with MASTER_ADDR, MASTER_PORT and its NODE_RANK in the environment."""
     resume: bool = False
     """Go on from the checkpoint in --out, exactly as if it had not stopped."""
     json: bool = False

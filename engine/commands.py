@@ -72,9 +72,13 @@ def run(command: Any) -> dict[str, Any]:
 
             return commands.run(command)
         case Photograph():
-            return photograph(command)
+            from engine.bare import commands
+
+            return commands.photograph(command)
         case Train():
-            return train(command)
+            from engine.training import commands
+
+            return commands.run(command)
         case _:
             raise QueryError(f"the command '{type(command).__name__.lower()}' draws, and the window is not installed")
 
@@ -224,52 +228,6 @@ def _ready(command: Keypoints | Consistency) -> SceneState:
     drive(session, FitGrid())
     drive(session, EncodeViews(encoder=command.encoder))
     return scene
-
-
-def photograph(command: Photograph) -> dict[str, Any]:
-    """``condense photograph``."""
-    from engine.bare.photograph import photograph_geometry
-    from engine.captures import open_capture
-
-    if command.count < 1:
-        raise QueryError("nothing to photograph", found=f"--count {command.count}", expected="1 or more")
-    capture = open_capture(command.capture)
-    job = photograph_geometry(capture, command.out, command.count, command.seed)
-    folder = run_job(f"Photographing {capture.name}", job)
-    return {"capture": capture.name, "photos": len(open_capture(folder).views), "folder": str(folder)}
-
-
-def train(command: Train) -> dict[str, Any]:
-    """``condense train``."""
-    from dataclasses import replace
-
-    import torch
-
-    from engine.encoders.volume import load_volume_encoder
-    from engine.runtime import resolve_device, seed_all, set_threads
-    from engine.training.config import TrainConfig, read_config
-    from engine.training.run import train as run_training
-
-    if not command.scenes:
-        raise QueryError("nothing to train on", expected="captures with depth, or folders of room shards")
-    torch.set_float32_matmul_precision("medium")
-    set_threads(command.threads)
-    seed_all(command.seed)
-    config = replace(TrainConfig() if command.config is None else read_config(command.config), seed=command.seed)
-    if command.steps is not None:
-        config = TrainConfig.of({**config.to_json(), "steps": command.steps})
-    start = None if command.start is None else load_volume_encoder(command.start)
-    job = run_training(
-        command.scenes,
-        command.out,
-        config,
-        resolve_device(command.device),
-        held_out=command.held_out,
-        voxels=command.voxels,
-        resume=command.resume,
-        start=start,
-    )
-    return run_job("Training", job)
 
 
 def _number(x: float | None) -> float | None:

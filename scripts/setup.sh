@@ -1,5 +1,5 @@
 #!/bin/sh
-# Set up everything that `make run` (argument: run) or `make test` (argument: test) needs: system packages on
+# Set up everything that `make run`, `make test` or `make bench` (argument: run, test, bench) needs: system packages on
 # Debian and Ubuntu, a virtual environment in .venv, the project and what it depends on, compiled kernels.
 # What is there already is left alone, so a second call takes a second.
 set -eu
@@ -54,7 +54,8 @@ if [ ! -x .venv/bin/python ]; then
 fi
 
 extras=""
-[ "$what" = test ] && extras="[test,test-s3]"
+[ "$what" = test ] && extras="[test,test-s3,distributed]"
+[ "$what" = bench ] && extras="[bench]"
 stamp=".venv/.set-up$extras"
 if [ ! -e "$stamp" ] || [ pyproject.toml -nt "$stamp" ]; then
     echo "Installing the project and its dependencies (a few minutes the first time)"

@@ -103,6 +103,20 @@ def test_several_are_added_side_by_side(made: tuple[Path, Path, Path, dict[str, 
 
 
 @pytest.mark.slow
+def test_a_ray_cluster_adds_what_one_process_would(
+    made: tuple[Path, Path, Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    pytest.importorskip("ray")
+    capture, _, cache, _ = made
+    other = write_tiny_capture(tmp_path / "a", width=96)
+    args = ("index", "add", tmp_path / "repo", other, capture, tmp_path / "none", "--cluster", "local", "--seconds", 1)
+    answer = json.loads(condense(*args, "--json", cache=cache).stdout)
+    assert sorted(answer["added"]) == ["a", "tiny"]
+    assert [f["capture"] for f in answer["failed"]] == [str(tmp_path / "none")]
+    assert answer["scenes"] == 2
+
+
+@pytest.mark.slow
 def test_ctrl_c_stops_all_workers_and_the_next_run_goes_on(
     made: tuple[Path, Path, Path, dict[str, Any]], tmp_path: Path
 ) -> None:

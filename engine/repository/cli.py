@@ -30,6 +30,9 @@ class IndexAdd(Common):
     """Add captures again that are there already."""
     workers: Annotated[int, arg(metavar="N")] = 1
     """Processes that fit and encode a capture each, side by side; each takes some 2 GB of memory."""
+    cluster: Annotated[str | None, arg(metavar="ADDRESS")] = None
+    """Spread the captures over a Ray cluster instead, a task each on --threads cores (default: one); local: over this
+    machine alone. All its machines must see captures and repository."""
     json: bool = False
     """Print one JSON object on stdout."""
 

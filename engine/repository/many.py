@@ -61,6 +61,11 @@ class Outcome:
 def outcomes(command: IndexAdd, paths: list[str]) -> Iterator[Outcome]:
     """Add captures by as many processes as the command says, and tell of each as it is done; how long the rest may take
     is shown meanwhile."""
+    if command.cluster is not None:
+        from engine.repository.cluster import spread
+
+        yield from spread(command, paths, _quietly)
+        return
     if min(command.workers, len(paths)) > 1:
         yield from _side_by_side(command, paths)
         return

@@ -41,6 +41,8 @@ class TrainConfig:
 
     steps: int = 1500
     """Steps of gradient descent."""
+    batch: int = 1
+    """Draws in a step (pairs of views, or scenes of bare voxels), over all devices together."""
     rate: float = 2e-3
     """Learning rate of the 3D branch after the warm-up; falls to zero along a cosine."""
     kernel_rate: float = 2.5
@@ -106,8 +108,9 @@ class TrainConfig:
             if not 0 <= value < 1e9:
                 raise ValueError(f"{name} is {value}")
         config = cls(**values)
-        if not (config.steps > 0 and config.rate > 0 and config.average < 1 and config.correspondences >= 8):
-            raise ValueError("steps, rate and correspondences must be positive, average below one")
+        positive = config.steps > 0 and config.batch > 0 and config.rate > 0 and config.correspondences >= 8
+        if not (positive and config.average < 1):
+            raise ValueError("steps, batch, rate and correspondences must be positive, average below one")
         return config
 
 

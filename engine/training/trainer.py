@@ -30,6 +30,7 @@ from engine.training.losses import ViewSample, dense_terms, lifted_term, score_t
 from engine.training.measures import Measures, centred_cosine, measure
 from engine.training.muon import Muon
 from engine.training.scenes import Side, TrainScene
+from engine.training.share import ALONE, Share
 from engine.training.voxels import VoxelScene
 
 VALIDATION_PAIRS = 6
@@ -67,9 +68,11 @@ class Trainer:
         device: where to train.
         voxels: scenes that are learnt from on bare voxels alone, beside the others and as often as each of them, while
             the 2D head rests.
+        share: the process's part of each step.
 
     Attributes:
         step: how many steps are done.
+        whole: false amid an update, whose numbers are of no step.
         head, network: as they are being trained.
         mean_head, mean_network: their running averages, which are what is kept.
     """
@@ -82,10 +85,11 @@ class Trainer:
         network: VolumeEncoder | None,
         device: torch.device,
         voxels: Sequence[VoxelScene] = (),
+        share: Share = ALONE,
     ) -> None:
-        self.config, self.scenes, self.device = config, scenes, device
+        self.config, self.scenes, self.device, self.share = config, scenes, device, share
         self.voxels = [scene.to(device) for scene in voxels]
-        self.step = 0
+        self.step, self.whole = 0, True
         generator = torch.random.get_rng_state()
         torch.manual_seed(config.seed)
         self.network = (copy.deepcopy(network) if network else VolumeEncoder(config.volume)).to(device).train()
@@ -133,6 +137,7 @@ class Trainer:
             solution = torch.linalg.solve(gram, f.T @ x)
             self.teller.weight.copy_(solution[:-1].T)
             self.teller.bias.copy_(solution[-1])
+        self.share.follow(t.detach() for module in self._modules().values() for t in module.state_dict().values())
 
     def run_step(self) -> Job[StepReport]:
         """One step of gradient descent, in slices."""
@@ -142,25 +147,34 @@ class Trainer:
         rises = min(1.0, (self.step + 1) / max(1, config.warm_up))
         for group in self._groups():
             group["lr"] = config.rate * group["share"] * rises * fall
-        cuts = Cuts()
         bare = self.step < config.bare * config.steps or rng.random() < config.withheld
         bare &= config.weights.lifted > 0  # the one loss of bare voxels
-        loss, terms = yield from (self._bare(cuts, rng) if bare else self._joint(cuts, rng))
         for optimiser in self.optimisers:
             optimiser.zero_grad()
-        yield from cuts.backward(loss)
+        found: dict[str, Tensor] = {}
+        for place in self.share.draws(config.batch):
+            cuts = Cuts()
+            draw = rng if place == 0 else np.random.default_rng([config.seed, self.step, 0, place])
+            loss, terms = yield from (self._bare(cuts, draw) if bare else self._joint(cuts, draw))
+            yield from cuts.backward(loss / config.batch)
+            for name, term in {**terms, "total": loss}.items():
+                found[name] = found.get(name, 0) + term.detach() / config.batch
+            yield self._progress()
         learning = [*self.network.parameters(), *(self.head.parameters() if self.head_learns else ())]
+        self.share.add([*(p.grad for p in learning if p.grad is not None), *found.values()])
         nn.utils.clip_grad_norm_(learning, config.clip)
         if not self.head_learns:
             for p in self.head.parameters():
                 p.grad = None
+        self.whole = False
         for optimiser in self.optimisers:
             optimiser.step()
         self.step += 1
         self._average()
+        self.whole = True
         yield self._progress()
-        losses = {name: float(t.detach()) for name, t in terms.items()}
-        return StepReport(self.step, float(loss.detach()), losses, bare)
+        losses = {name: float(term) for name, term in found.items()}
+        return StepReport(self.step, losses.pop("total"), losses, bare)
 
     def _bare(self, cuts: Cuts, rng: np.random.Generator) -> Job[tuple[Tensor, dict[str, Tensor]]]:
         """What photos say of a scene's voxels, guessed from the voxels alone; one pass, and no rays.

@@ -105,3 +105,4 @@ if __name__ == "__main__":
     print()
     for name, rows in found.items():
         print(f"{name:20}", {k: rows[-1][k] for k in SHOWN})
+    print(json.dumps({name: rows[-1:] for name, rows in found.items()}))
