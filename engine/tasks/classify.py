@@ -34,7 +34,7 @@ VIEWED, LEAST_VIEWS, MOST_VIEWS = 1000, 4, 8
 """The probe sees each training object several times, turned and squeezed, so that there are about so many."""
 TURNS = 4
 """Views of an object over which what is said of it is averaged."""
-BATCH, SMOOTHING = 24, 0.1
+BATCH, SMOOTHING = 12, 0.1
 EPOCHS, LEAST_STEPS, MOST_STEPS = 12, 100, 2000
 RATES = {
     CONDENSE: Rates(2.5e-3, 1e-3, 1e-3),

@@ -180,7 +180,7 @@ def _loss(
 
     def loss(rng: np.random.Generator) -> Job[Tensor]:
         chosen: list[int] = []
-        while not chosen or sum(len(seen[n].index) for n in chosen) < BATCH_VOXELS:
+        while not chosen or sum(len(seen[n].index) for n in chosen) < BATCH_VOXELS // 2:
             chosen.append(int(rng.choice(places)))
         logits = yield from network.logits([seen[n].turned(rng) for n in chosen])
         said = torch.from_numpy(np.concatenate([given[n] for n in chosen])).to(device)

@@ -13,8 +13,8 @@ from engine.api.errors import QueryError, WeightsError
 from engine.api.jobs import finish
 from engine.encoders.volume import VolumeConfig, VolumeEncoder
 from engine.sparse import Pyramid, Voxels
-from engine.tasks import finetune as tuning
 from engine.tasks import classify as classifying
+from engine.tasks import finetune as tuning
 from engine.tasks.classifier import BATCH_VOXELS, ShapeClassifier, _pool, batches, features, pooled
 from engine.tasks.classify import LEAST_STEPS, MOST_STEPS, POINTNET, SLOWER, Labels, predicted, steps_for
 from engine.tasks.finetune import Rates, finetune
@@ -131,7 +131,7 @@ def test_steps_are_bounded() -> None:
     assert steps_for(POINTNET, 1) == SLOWER * LEAST_STEPS
 
 
-def loss_of(network: ShapeClassifier | PointNetClassifier, some: list[Shape], label: np.ndarray):  # noqa: ANN201
+def loss_of(network: ShapeClassifier | PointNetClassifier, some: list[Shape], label: np.ndarray):
     return classifying._loss(network, some, label)
 
 
