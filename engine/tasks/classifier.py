@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from engine.api.jobs import Job, Progress
 from engine.encoders.volume import VolumeEncoder
 from engine.runtime import without_gradient
+from engine.tasks.finetune import Learner
 from engine.tasks.probe import fit_logistic
 from engine.tasks.shapes import Shape, ShapeVoxels, voxels_of
 from engine.tasks.taps import tapped, tapped_dim
@@ -56,7 +57,7 @@ class Standardised(nn.Module):
             self.head.bias.copy_(torch.from_numpy(bias))
 
 
-class ShapeClassifier(nn.Module):
+class ShapeClassifier(Learner):
     """Logits of objects, of what ``pooled`` gives.
 
     Args:

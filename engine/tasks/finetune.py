@@ -10,7 +10,6 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -37,16 +36,16 @@ class Rates:
     head: float
 
 
-class Learner(Protocol):
-    """A network that is fine-tuned: an ``nn.Module`` whose encoder's parameters are named ``encoder.…``."""
+class Learner(nn.Module):
+    """A network that is fine-tuned; its encoder, if it has one, is called ``encoder``."""
 
     def hidden(self) -> list[nn.Parameter]:
         """What learns by Muon."""
-        ...
+        return []
 
 
 def finetune(
-    network: nn.Module,
+    network: Learner,
     loss_of: Callable[[np.random.Generator], Job[Tensor]],
     rates: Rates,
     steps: int,
@@ -59,7 +58,7 @@ def finetune(
     its number alone.
 
     Args:
-        network: a ``Learner``, with its head.
+        network: with its head.
         loss_of: draws a batch and gives its loss.
         rates: of learning.
         steps: of gradient descent.
@@ -97,8 +96,8 @@ def finetune(
     return losses
 
 
-def _optimisers(network: nn.Module, rates: Rates) -> list[torch.optim.Optimizer]:
-    hidden: list[nn.Parameter] = network.hidden()  # type: ignore[operator] # a Learner
+def _optimisers(network: Learner, rates: Rates) -> list[torch.optim.Optimizer]:
+    hidden = network.hidden()
     among = {id(p) for p in hidden}
     groups: list[list[nn.Parameter]] = [[], []]
     for name, p in network.named_parameters():

@@ -11,11 +11,13 @@ import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from engine.api.jobs import Job, Progress
 from engine.encoders.volume.minkunet import BatchNorm
+from engine.tasks.finetune import Learner
 from engine.tasks.scans import Grain
 from engine.tasks.shapes import Shape, ShapeVoxels, points_of
 
@@ -56,7 +58,7 @@ class PointNet(nn.Module):
         return near, most.scatter_reduce(0, group[:, None].expand_as(far), far, "amax")
 
 
-class PointNetClassifier(nn.Module):
+class PointNetClassifier(Learner):
     """Logits of objects."""
 
     def __init__(self, classes: int) -> None:
@@ -64,11 +66,7 @@ class PointNetClassifier(nn.Module):
         self.points = PointNet(6)
         self.head = nn.Sequential(_layers(WHOLE, 256), nn.Dropout(DROPPED), nn.Linear(256, classes))
 
-    def hidden(self) -> list[nn.Parameter]:
-        """None: all of it learns by AdamW."""
-        return []
-
-    def see(self, shape: Shape, rng: object = None) -> ShapePoints:
+    def see(self, shape: Shape, rng: np.random.Generator | None = None) -> ShapePoints:
         """What it sees of an object; with ``rng``, augmented."""
         pos, rgb = points_of(shape, rng)
         chosen = torch.randperm(len(pos), generator=torch.Generator().manual_seed(0))[:POINTS]
@@ -84,7 +82,7 @@ class PointNetClassifier(nn.Module):
         return self.head(self.points(rows, group, len(batch))[1])
 
 
-class PointNetSegmenter(nn.Module):
+class PointNetSegmenter(Learner):
     """Logits of voxels, taken as points: of an object all together, of a scene in columns.
 
     As its authors have it, a point has nine numbers: its place in the column, its colour, and its place in the scene.
@@ -95,10 +93,6 @@ class PointNetSegmenter(nn.Module):
         self.grain = grain
         self.points = PointNet(9)
         self.head = nn.Sequential(_layers(LOCAL + WHOLE, 256, 128), nn.Dropout(DROPPED), nn.Linear(128, classes))
-
-    def hidden(self) -> list[nn.Parameter]:
-        """None: all of it learns by AdamW."""
-        return []
 
     def logits(self, batch: Sequence[ShapeVoxels]) -> Job[Tensor]:
         """(N, K)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,13 @@ from engine.driving import drive, open_session, run_job
 from engine.encoders.volume.working import MOST
 from engine.grid.coarse import coarsened_slices
 from engine.runtime import resolve_device
+from engine.scene_state import SceneState
 from engine.tasks import Up
 from engine.tasks.classify import predicted
 from engine.tasks.cli import TaskPredict
 from engine.tasks.saved import Saved, load_head
 from engine.tasks.scans import NONE, Scan, voxel_edge
-from engine.tasks.segment import chances_of
+from engine.tasks.segment import Segmenter, chances_of
 from engine.tasks.segmenter import SeenScan
 from engine.tasks.shapes import read_shape
 
@@ -75,7 +76,7 @@ def predict_objects(saved: Saved, files: Sequence[Path], up: Up, device: str) ->
     return _each(files, one)
 
 
-def _each(files: Sequence[Path], one: Any) -> list[dict[str, Any]]:
+def _each(files: Sequence[Path], one: Callable[[Path], dict[str, Any]]) -> list[dict[str, Any]]:
     if not files:
         raise QueryError("nothing to name", expected="condense task predict HEAD FILE…")
     rows: list[dict[str, Any]] = []
@@ -93,7 +94,10 @@ def _each(files: Sequence[Path], one: Any) -> list[dict[str, Any]]:
 
 def _capture(command: TaskPredict, saved: Saved, path: Path) -> dict[str, Any]:
     """Name the points of a capture, or the voxels of one with photos, and write them."""
-    pos_w, label, confidence = run_job(path.name, _named(command, saved, path))
+    session = open_session(command, str(path))
+    if session.scene.capture.views:
+        drive(session, FitGrid())
+    pos_w, label, confidence = run_job(path.name, _named(saved, session.scene))
     share = np.bincount(label, minlength=len(saved.names)) / len(label)
     file: Path | None = None
     if command.out is not None:
@@ -112,19 +116,14 @@ def _capture(command: TaskPredict, saved: Saved, path: Path) -> dict[str, Any]:
     }
 
 
-def _named(
-    command: TaskPredict, saved: Saved, path: Path
-) -> Job[tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float32]]]:
+def _named(saved: Saved, scene: SceneState) -> Job[tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float32]]]:
     """(N, 3) points or voxels' centres in the capture's world, (N,) their classes and how sure they are."""
-    session = open_session(command, str(path))
-    capture = session.scene.capture
+    capture, grid = scene.capture, scene.grid
     parent: NDArray[np.int64] | None = None
     voxel: float | None = None
-    if capture.views:
-        drive(session, FitGrid())
-        assert session.scene.grid is not None
-        coarse = yield from coarsened_slices(session.scene.grid, MOST)
-        all_w, parent, voxel = session.scene.grid.centres_w(), coarse.parent, float(coarse.grid.spec.voxel)
+    if grid is not None:
+        coarse = yield from coarsened_slices(grid, MOST)
+        all_w, parent, voxel = grid.centres_w(), coarse.parent, float(coarse.grid.spec.voxel)
         seen_w, rgb = coarse.grid.centres_w(), (coarse.grid.rgb.clip(0, 1) * 255).round().astype(np.uint8)
     else:
         assert capture.points is not None
@@ -132,12 +131,13 @@ def _named(
         all_w = seen_w
     pos = upright(seen_w, capture.up_w)
     if not np.ptp(pos, axis=0).max() > 1e-9:
-        raise CaptureError("is no scan", path=path, found="all points in one place")
+        raise CaptureError("is no scan", path=capture.path, found="all points in one place")
     if not saved.colour:
         rgb = np.full_like(rgb, GREY)
     edge = voxel if voxel is not None and saved.grain == "scene" else voxel_edge(pos, saved.grain)
-    scan = Scan(path.name, (pos - pos.min(axis=0)).astype(np.float32), rgb, np.full(len(pos), NONE, np.int16), edge)
-    seen = SeenScan.of(scan)
+    pos = (pos - pos.min(axis=0)).astype(np.float32)
+    seen = SeenScan.of(Scan(capture.name, pos, rgb, np.full(len(pos), NONE, np.int16), edge))
+    assert isinstance(saved.network, Segmenter)
     chances = (yield from chances_of(saved.network, seen))[seen.row]
     label, sure = chances.argmax(axis=1), chances.max(axis=1)
     return (all_w, label, sure) if parent is None else (all_w, label[parent], sure[parent])

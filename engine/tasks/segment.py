@@ -19,13 +19,13 @@ from engine.encoders.weights import tensors_id
 from engine.runtime import without_gradient
 from engine.storage import digest
 from engine.tasks.classifier import BATCH_VOXELS
-from engine.tasks.classify import POINTNET, SLOWER, Run, initial, iou_of, kind_of, refuse_probe
+from engine.tasks.classify import CONDENSE, POINTNET, SCRATCH, SLOWER, Run, initial, iou_of, kind_of, refuse_probe
 from engine.tasks.finetune import Rates, finetune
 from engine.tasks.pointnet import PointNetSegmenter
 from engine.tasks.scans import NONE, Grain, Scans
 from engine.tasks.segmenter import SeenScan, VoxelSegmenter
 
-PROBED, MOST_VIEWS = 20_000, 4
+PROBED, MOST_VIEWS = 20_000, 2
 """Voxels that the probe is fitted to; where fewer have labels they are seen up to so many times, turned."""
 TURNS = 2
 """Quarter turns of a scan over which what is said of it is averaged."""
@@ -33,8 +33,8 @@ BALANCE = 0.5
 """A class counts by this power of how many voxels have it."""
 LEAST_STEPS, MOST_STEPS, EPOCHS = 100, 2000, 3
 RATES = {
-    "condense-s": Rates(2.5e-3, 1e-3, 1e-3),
-    "scratch": Rates(2.5e-3, 1e-3, 1e-3),
+    CONDENSE: Rates(2.5e-3, 1e-3, 1e-3),
+    SCRATCH: Rates(2.5e-3, 1e-3, 1e-3),
     POINTNET: Rates(0, 0, 2e-3),
 }
 

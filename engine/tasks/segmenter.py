@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from engine.api.jobs import Job
 from engine.encoders.volume import VolumeEncoder
 from engine.tasks.classifier import Standardised
+from engine.tasks.finetune import Learner
 from engine.tasks.scans import NONE, Scan
 from engine.tasks.shapes import LIGHT, ShapeVoxels
 from engine.tasks.taps import tapped, tapped_dim
@@ -21,7 +22,7 @@ SHIFTED = 16
 """Voxels by up to so many of which a scan is moved in training: coarse voxels hold other fine ones each time."""
 
 
-class VoxelSegmenter(nn.Module):
+class VoxelSegmenter(Learner):
     """Logits of voxels: W (x - mean) / spread + b, of what ``engine.tasks.taps`` finds there.
 
     Args:

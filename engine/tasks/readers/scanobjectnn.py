@@ -74,6 +74,9 @@ def read_hdf5(path: Path) -> tuple[np.ndarray, np.ndarray]:
         raise ResourceError("HDF5 files are read by h5py, which is not installed", path=path, mend=mend) from e
     try:
         with h5py.File(path, "r") as f:
+            for name in ("data", "label"):
+                if not isinstance(f.get(name, getlink=True), h5py.HardLink):
+                    raise ValueError(f"no {name}, or one in another file")
             data, label = f["data"], f["label"]
             if data.ndim != 3 or data.shape[2] != 3 or data.dtype.kind != "f" or label.dtype.kind not in "iu":
                 raise ValueError(f"data of shape {data.shape}, {data.dtype}; label of {label.dtype}")

@@ -78,6 +78,15 @@ def test_without_h5py_the_mend_is_told(tmp_path: Path, monkeypatch: pytest.Monke
     assert "condense-studio[hdf5]" in str(e.value.mend)
 
 
+def test_other_files_are_not_followed(tmp_path: Path) -> None:
+    write(tmp_path / "a.h5", [1, 2])
+    with h5py.File(tmp_path / "b.h5", "w") as f:
+        f["data"] = h5py.ExternalLink("a.h5", "/data")
+        f["label"] = h5py.ExternalLink("a.h5", "/label")
+    with pytest.raises(CaptureError, match="in another file"):
+        read_hdf5(tmp_path / "b.h5")
+
+
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=80), st.integers(0, 4000), st.booleans())
 def test_damaged_files_are_refused_or_read(tmp_path: Path, noise: bytes, at: int, cut: bool) -> None:
