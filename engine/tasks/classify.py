@@ -42,7 +42,7 @@ RATES = {
     POINTNET: Rates(0, 0, 1e-3),
 }
 SLOWER = 5
-"""A PointNet's steps are a tenth of the work, and it needs more of them."""
+"""A PointNet takes so many times the steps: they are less work, and it starts from nothing but noise."""
 
 
 @dataclass(frozen=True)
@@ -147,10 +147,11 @@ def classify(data: Labelled, run: Run, device: torch.device, cache: Path) -> Job
     if isinstance(network, ShapeClassifier):
         yield from _probe(network, shapes, label, run.seed)
     if run.mode == "finetune":
-        steps = run.steps or steps_for(run.init, len(chosen))
-        about = [data.key, tensors_id(network.state_dict()), str(chosen.tolist()), str(run.seed), str(steps), str(SIDE)]
+        steps, rates = run.steps or steps_for(run.init, len(chosen)), RATES[kind_of(run.init)]
+        drawn = [str(x) for x in (chosen.tolist(), run.seed, steps, SIDE, BATCH, rates)]
+        about = [data.key, tensors_id(network.state_dict()), *drawn]
         state = cache / "tasks" / f"state-{digest(json.dumps(about))}.safetensors"
-        yield from finetune(network, _loss(network, shapes, label), RATES[kind_of(run.init)], steps, run.seed, state)
+        yield from finetune(network, _loss(network, shapes, label), rates, steps, run.seed, state)
     tested = np.flatnonzero(data.test)
     said = yield from predicted(network, [data.shapes[n] for n in tested])
     k = len(data.names)

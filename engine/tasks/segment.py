@@ -85,12 +85,13 @@ def segment(data: Scans, seen: Sequence[SeenScan], run: Run, device: torch.devic
         yield from _probe(network, seen, given, counts**BALANCE, run.seed)
     if run.mode == "finetune":
         steps = run.steps or _steps_for(run.init, [len(seen[n].index) for n in given])
+        rates = RATES[kind_of(run.init)]
         shares = [digest(g.tobytes()) for g in given.values()]
-        about = [data.key, tensors_id(network.state_dict()), *shares, str(run.seed), str(steps)]
+        about = [data.key, tensors_id(network.state_dict()), *shares, str(run.seed), str(steps), str(rates)]
         state = cache / "tasks" / f"state-{digest(json.dumps(about))}.safetensors"
         weight = torch.from_numpy(np.maximum(counts, 1) ** (BALANCE - 1)).float().to(device)
         loss_of = _loss(network, seen, given, weight, device)
-        yield from finetune(network, loss_of, RATES[kind_of(run.init)], steps, run.seed, state)
+        yield from finetune(network, loss_of, rates, steps, run.seed, state)
     confusion = np.zeros((classes, classes), np.int64)
     tested = np.flatnonzero(data.test)
     for done, n in enumerate(tested):
