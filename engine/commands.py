@@ -26,7 +26,7 @@ from engine.cli import (
 )
 from engine.driving import drive, open_session, run_job
 from engine.repository.cli import Align, BenchRepository, Duplicates, IndexAdd, IndexList, IndexRemove, Localize, Search
-from engine.tasks.cli import TaskClassify, TaskPredict
+from engine.tasks.cli import TaskClassify, TaskPredict, TaskSegment
 
 if TYPE_CHECKING:
     from engine.scene_state import SceneState
@@ -67,7 +67,7 @@ def run(command: Any) -> dict[str, Any]:
             from engine.annotations import commands
 
             return commands.run(command)
-        case TaskClassify() | TaskPredict():
+        case TaskClassify() | TaskPredict() | TaskSegment():
             from engine.tasks import commands
 
             return commands.run(command)

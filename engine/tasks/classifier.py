@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from engine.api.jobs import Job, Progress
-from engine.encoders.volume import VolumeConfig, VolumeEncoder
+from engine.encoders.volume import VolumeEncoder
 from engine.runtime import without_gradient
-from engine.sparse import Pyramid, Voxels
-from engine.tasks.shapes import ShapeVoxels
+from engine.tasks.finetune import Learner
+from engine.tasks.probe import fit_logistic
+from engine.tasks.shapes import Shape, ShapeVoxels, voxels_of
+from engine.tasks.taps import tapped, tapped_dim
 
 BATCH_VOXELS = 12_000
 """About as many voxels at once as a room of the training has."""
@@ -19,62 +22,82 @@ SPREAD = 1e-3
 """A feature that spreads less over the training objects is left as it is rather than blown up."""
 
 
-class ShapeClassifier(nn.Module):
-    """Logits of objects: W (p - mean) / spread + b, of what ``pooled`` gives.
+class Standardised(nn.Module):
+    """A linear head on features of no particular scale: W (x - mean) / spread + b.
 
     Args:
-        encoder: the 3D encoder.
+        dim: F.
         classes: K.
     """
 
     mean: Tensor
     spread: Tensor
 
-    def __init__(self, encoder: VolumeEncoder, classes: int) -> None:
+    def __init__(self, dim: int, classes: int) -> None:
         super().__init__()
-        self.encoder = encoder
-        dim = pooled_dim(encoder.config)
         self.register_buffer("mean", torch.zeros(dim))
         self.register_buffer("spread", torch.ones(dim))
         self.head = nn.Linear(dim, classes)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 
-    def logits(self, batch: Sequence[ShapeVoxels]) -> Job[Tensor]:
-        """(B, K), yielding between the encoder's blocks."""
-        p = yield from pooled(self.encoder, batch)
-        return self.head((p - self.mean) / self.spread)
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, F) to (N, K)."""
+        return self.head((x - self.mean) / self.spread)
 
-    def standardise(self, features: Tensor) -> None:
-        """Take ``mean`` and ``spread`` from the training objects' features (N, F)."""
+    def probe(self, features: Tensor, label: np.ndarray, weight: np.ndarray) -> None:
+        """Fit it to the training's features (N, F), labels (N,) and weights (K,): see ``fit_logistic``."""
         self.mean.copy_(features.mean(dim=0))
         spread = features.std(dim=0, correction=0)
         self.spread.copy_(torch.where(spread < SPREAD, torch.ones_like(spread), spread))
+        x = ((features - self.mean) / self.spread).cpu().numpy()
+        weight, bias = fit_logistic(x, label, self.head.out_features, weight)
+        with torch.no_grad():
+            self.head.weight.copy_(torch.from_numpy(weight))
+            self.head.bias.copy_(torch.from_numpy(bias))
 
 
-def pooled_dim(config: VolumeConfig) -> int:
-    """F: mean and maximum of every level."""
-    return 2 * sum(config.widths)
+class ShapeClassifier(Learner):
+    """Logits of objects, of what ``pooled`` gives.
+
+    Args:
+        encoder: the 3D encoder.
+        classes: K.
+    """
+
+    def __init__(self, encoder: VolumeEncoder, classes: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.top = Standardised(2 * tapped_dim(encoder.config), classes)
+
+    def hidden(self) -> list[nn.Parameter]:
+        """What learns by Muon."""
+        return self.encoder.hidden()
+
+    def see(self, shape: Shape, rng: np.random.Generator | None = None) -> ShapeVoxels:
+        """What it sees of an object; with ``rng``, augmented."""
+        return voxels_of(shape, rng)
+
+    def logits(self, batch: Sequence[ShapeVoxels]) -> Job[Tensor]:
+        """(B, K), yielding between the encoder's blocks."""
+        p = yield from pooled(self.encoder, batch)
+        return self.top(p)
 
 
 def pooled(encoder: VolumeEncoder, batch: Sequence[ShapeVoxels]) -> Job[Tensor]:
-    """(B, F) means and maxima over each object's voxels of what the last block of every level gives, bare of photos: of
-    the deepest level, and of all on the way up. With objects of 16 voxels the way down added nothing.
+    """(B, F) means and maxima over each object's own voxels of what ``engine.tasks.taps`` finds there.
+
+    A coarse voxel is the object's when any of the fine ones in it is.
     """
-    device = encoder.seen.device
-    pyramid = Pyramid(Voxels.of([s.index.to(device) for s in batch]), encoder.levels)
-    surface = torch.cat([s.surface for s in batch]).to(device)
-    seen: list[Tensor] = []
-
-    def tap(x: Tensor) -> Tensor:
-        seen.append(x)
-        return x
-
-    yield from encoder.slices(surface, surface.new_zeros(len(surface), encoder.config.dim), pyramid, tap)
-    parts = [
-        _pool(seen[place], pyramid.levels[level].coords[:, 0], len(batch)) for place, level in _places(encoder.config)
-    ]
-    return torch.cat(parts, dim=1)
+    taps = yield from tapped(encoder, batch)
+    pyramid = taps.pyramid
+    own = [torch.cat([torch.arange(len(s.index)) < s.own for s in batch]).to(encoder.seen.device)]
+    for level in range(encoder.levels - 1):
+        above = own[-1].new_zeros(len(pyramid.levels[level + 1]))
+        above[pyramid.tree(level).slot[own[-1]] // 8] = True
+        own.append(above)
+    of = [v.coords[:, 0][o] for v, o in zip(pyramid.levels, own, strict=True)]
+    return torch.cat([_pool(x[own[level]], of[level], len(batch)) for x, level in taps.levels], dim=1)
 
 
 def features(encoder: VolumeEncoder, shapes: Sequence[ShapeVoxels]) -> Job[Tensor]:
@@ -105,14 +128,6 @@ def batches(shapes: Sequence[ShapeVoxels]) -> list[list[ShapeVoxels]]:
         out[-1].append(shape)
         room -= len(shape.index)
     return out
-
-
-def _places(config: VolumeConfig) -> list[tuple[int, int]]:
-    """Of all that the encoder's ``cut`` sees, what the last block of each level gives, the deepest first: its number,
-    and the level."""
-    top = len(config.widths) - 1
-    at = top + (top + 1) * config.blocks  # after the stem, the ways down, and the blocks
-    return [(at + n * (1 + config.blocks), top - n) for n in range(top + 1)]
 
 
 def _pool(x: Tensor, of: Tensor, count: int) -> Tensor:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
+from torch import Tensor
+from torch.nn import functional as F
 
 from engine.api.errors import QueryError
 from engine.api.jobs import Job, Progress
@@ -19,16 +23,26 @@ from engine.encoders.volume import VolumeEncoder, load_volume_encoder
 from engine.encoders.weights import tensors_id
 from engine.runtime import without_gradient
 from engine.storage import digest
-from engine.tasks.classifier import ShapeClassifier, batches, features
-from engine.tasks.finetune import finetune, steps_for
+from engine.tasks.classifier import ShapeClassifier, features
+from engine.tasks.finetune import Rates, finetune
 from engine.tasks.folders import Labelled
-from engine.tasks.probe import fit_logistic
-from engine.tasks.shapes import SIDE, Shape, voxels_of
+from engine.tasks.pointnet import PointNetClassifier
+from engine.tasks.shapes import SIDE, Shape
 
-CONDENSE, SCRATCH = "condense-s", "scratch"
-VIEWED = 400
+CONDENSE, SCRATCH, POINTNET = "condense-s", "scratch", "pointnet"
+VIEWED, LEAST_VIEWS, MOST_VIEWS = 1000, 4, 8
 """The probe sees each training object several times, turned and squeezed, so that there are about so many."""
-MOST_VIEWS = 8
+TURNS = 4
+"""Views of an object over which what is said of it is averaged."""
+BATCH, SMOOTHING = 12, 0.1
+EPOCHS, LEAST_STEPS, MOST_STEPS = 12, 100, 2000
+RATES = {
+    CONDENSE: Rates(2.5e-3, 1e-3, 1e-3),
+    SCRATCH: Rates(2.5e-3, 1e-3, 1e-3),
+    POINTNET: Rates(0, 0, 1e-3),
+}
+SLOWER = 5
+"""A PointNet takes so many times the steps: they are less work, and it starts from nothing but noise."""
 
 
 @dataclass(frozen=True)
@@ -83,15 +97,26 @@ class Outcome:
         network: that was learnt.
         accuracy: share of the test objects named rightly.
         miou: mean over the classes of the intersection over union of test objects said and true to be of it.
-        confusion: (K, K) counts of test objects, true class by said class.
+        iou: (K,) of each class.
         seconds: it took.
     """
 
-    network: ShapeClassifier
+    network: ShapeClassifier | PointNetClassifier
     accuracy: float
     miou: float
-    confusion: np.ndarray
+    iou: np.ndarray
     seconds: float
+
+
+def kind_of(init: str) -> str:
+    """Which of ``RATES`` an initial network has: a file's are those of condense-s."""
+    return init if init in (SCRATCH, POINTNET) else CONDENSE
+
+
+def steps_for(init: str, objects: int) -> int:
+    """Twelve epochs, but no fewer than 100 steps and no more than 2,000; of a PointNet five times as many."""
+    steps = min(max(LEAST_STEPS, math.ceil(EPOCHS * objects / BATCH)), MOST_STEPS)
+    return SLOWER * steps if init == POINTNET else steps
 
 
 def initial(init: str, seed: int, device: torch.device) -> VolumeEncoder:
@@ -112,55 +137,109 @@ def classify(data: Labelled, run: Run, device: torch.device, cache: Path) -> Job
 
     Raises:
         WeightsError: ``run.init`` is no file of a 3D encoder.
+        QueryError: a PointNet is to be probed.
         CacheError: ``cache`` cannot be written.
     """
     start = time.perf_counter()
-    network = ShapeClassifier(initial(run.init, run.seed, device), len(data.names)).to(device)
+    network = classifier_of(run, len(data.names), device)
     chosen = run.labels.chosen(data.label, np.flatnonzero(~data.test), run.seed)
-    shapes = [data.shapes[n] for n in chosen]
-    yield from _probe(network, shapes, data.label[chosen], run.seed)
+    shapes, label = [data.shapes[n] for n in chosen], data.label[chosen]
+    if isinstance(network, ShapeClassifier):
+        yield from _probe(network, shapes, label, run.seed)
     if run.mode == "finetune":
-        steps = run.steps or steps_for(len(chosen))
-        about = [data.key, tensors_id(network.state_dict()), str(chosen.tolist()), str(run.seed), str(steps), str(SIDE)]
+        steps, rates = run.steps or steps_for(run.init, len(chosen)), RATES[kind_of(run.init)]
+        drawn = [str(x) for x in (chosen.tolist(), run.seed, steps, SIDE, BATCH, rates)]
+        about = [data.key, tensors_id(network.state_dict()), *drawn]
         state = cache / "tasks" / f"state-{digest(json.dumps(about))}.safetensors"
-        network.requires_grad_(True)
-        yield from finetune(network, shapes, data.label[chosen], steps, run.seed, state)
-        network.requires_grad_(False)
-        state.unlink(missing_ok=True)
+        yield from finetune(network, _loss(network, shapes, label), rates, steps, run.seed, state)
     tested = np.flatnonzero(data.test)
     said = yield from predicted(network, [data.shapes[n] for n in tested])
     k = len(data.names)
-    confusion = np.bincount(data.label[tested] * k + said, minlength=k * k).reshape(k, k)
+    confusion = np.bincount(data.label[tested] * k + said.argmax(axis=1), minlength=k * k).reshape(k, k)
+    iou = iou_of(confusion)
+    accuracy = float(np.diag(confusion).sum() / len(tested))
+    return Outcome(network, accuracy, float(iou.mean()), iou, time.perf_counter() - start)
+
+
+def iou_of(confusion: np.ndarray) -> np.ndarray:
+    """(K,) intersection over union of each class, of (K, K) counts of true by said; 0 of a class that is nowhere."""
     hits = np.diag(confusion)
-    iou = hits / (confusion.sum(axis=0) + confusion.sum(axis=1) - hits)
-    return Outcome(network, hits.sum() / len(tested), float(iou.mean()), confusion, time.perf_counter() - start)
+    return hits / np.maximum(confusion.sum(axis=0) + confusion.sum(axis=1) - hits, 1)
 
 
-def predicted(network: ShapeClassifier, shapes: list[Shape]) -> Job[np.ndarray]:
-    """(N,) the likeliest class of each object."""
-    out: list[int] = []
-    for batch in batches([voxels_of(s) for s in shapes]):
-        logits = yield from without_gradient(network.logits(batch))
-        out += logits.argmax(dim=1).tolist()
-        yield Progress(len(out), len(shapes), "shapes", "testing")
-    return np.array(out)
+def classifier_of(run: Run, classes: int, device: torch.device) -> ShapeClassifier | PointNetClassifier:
+    """The network to start from.
+
+    Raises:
+        WeightsError: see ``initial``.
+        QueryError: a PointNet is to be probed.
+    """
+    if run.init != POINTNET:
+        return ShapeClassifier(initial(run.init, run.seed, device), classes).to(device).requires_grad_(False)
+    refuse_probe(run.mode)
+    with torch.random.fork_rng():
+        torch.manual_seed(run.seed)
+        return PointNetClassifier(classes).to(device)
+
+
+def refuse_probe(mode: str) -> None:
+    """Say that a PointNet knows nothing to be probed.
+
+    Raises:
+        QueryError: it is to be.
+    """
+    if mode == "probe":
+        found, mend = "--init pointnet --mode probe", "give --mode finetune: it learns as a whole"
+        raise QueryError("a PointNet from scratch knows nothing to be probed", found=found, mend=mend)
+
+
+def predicted(network: ShapeClassifier | PointNetClassifier, shapes: Sequence[Shape]) -> Job[np.ndarray]:
+    """(N, K) chances of the classes of each object: the mean over ``TURNS`` views of it, the first as it is."""
+    total: np.ndarray | None = None
+    for turn in range(TURNS):
+        rng = np.random.default_rng([31, turn]) if turn else None
+        out: list[np.ndarray] = []
+        for first in range(0, len(shapes), BATCH):
+            batch = [network.see(s, rng) for s in shapes[first : first + BATCH]]
+            logits = yield from without_gradient(network.logits(batch))
+            out.append(logits.softmax(dim=1).cpu().numpy())
+            yield Progress(turn * len(shapes) + first, TURNS * len(shapes), "shapes", "testing")
+        total = np.concatenate(out) if total is None else total + np.concatenate(out)
+    assert total is not None
+    return total / TURNS
+
+
+def _loss(
+    network: ShapeClassifier | PointNetClassifier, shapes: Sequence[Shape], label: np.ndarray
+) -> Callable[[np.random.Generator], Job[Tensor]]:
+    device = next(network.parameters()).device
+
+    def loss(rng: np.random.Generator) -> Job[Tensor]:
+        chosen = _balanced(label, rng)
+        logits = yield from network.logits([network.see(shapes[n], rng) for n in chosen])
+        said = torch.from_numpy(label[chosen]).to(device)
+        return F.cross_entropy(logits, said, label_smoothing=SMOOTHING)
+
+    return loss
+
+
+def _balanced(label: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Places of a batch's objects: classes first, so that rare ones are seen as often, then one of each."""
+    classes = rng.permutation(np.unique(label))
+    classes = np.resize(classes, BATCH) if len(classes) < BATCH else classes[:BATCH]
+    return np.array([rng.choice(np.flatnonzero(label == c)) for c in classes])
 
 
 def _probe(network: ShapeClassifier, shapes: list[Shape], label: np.ndarray, seed: int) -> Job[None]:
     """Give ``network`` the head of a linear probe on its features of these objects, seen as they are and turned."""
-    views = min(MOST_VIEWS, max(1, VIEWED // len(shapes)))
+    views = min(MOST_VIEWS, max(LEAST_VIEWS, VIEWED // len(shapes)))
     seen = []
     for view in range(views):
         rng = np.random.default_rng([seed, 29, view])
         for n, shape in enumerate(shapes):
-            seen.append(voxels_of(shape, rng if view else None))
+            seen.append(network.see(shape, rng if view else None))
             if n % 16 == 0:
                 yield Progress(len(seen), views * len(shapes), "shapes", "making voxels")
     found = yield from features(network.encoder, seen)
-    network.standardise(found)
-    x = ((found - network.mean) / network.spread).double().cpu().numpy()
     yield Progress(len(seen), len(seen), "shapes", "fitting the head")
-    weight, bias = fit_logistic(x, np.tile(label, views), network.head.out_features)
-    with torch.no_grad():
-        network.head.weight.copy_(torch.from_numpy(weight))
-        network.head.bias.copy_(torch.from_numpy(bias))
+    network.top.probe(found, np.tile(label, views), np.ones(network.top.head.out_features))

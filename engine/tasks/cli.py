@@ -13,41 +13,63 @@ from engine.tasks import Up
 
 
 @dataclass(frozen=True, kw_only=True)
-class TaskClassify(Common):
-    """What kind of object is it? A head on the 3D encoder, learnt from class folders, and how often it is right."""
+class Learnt(Common):
+    """What every task that is learnt has."""
 
-    data: Annotated[Positional[Path], arg(metavar="DATA")]
-    """Folder of CLASS/train and CLASS/test, or of train/CLASS and test/CLASS."""
     init: Annotated[str | None, arg(metavar="NAME|FILE")] = None
-    """condense-s, scratch, or weights of a 3D encoder (default: condense-s, and scratch beside it)."""
+    """condense-s, scratch, pointnet, or weights of a 3D encoder (default: condense-s with scratch and, when all of
+    it learns, pointnet beside it)."""
     mode: Literal["probe", "finetune"] = "probe"
     """Learn a linear head alone, or the encoder too."""
-    labels: Annotated[str, arg(metavar="SHARE")] = "100%"
-    """Of the training objects of each class: a share such as 1% or 10%, or a number such as 5-shot."""
     seeds: Annotated[int, arg(metavar="N")] = 3
     """Times everything random is drawn anew: which labels, views, and the numbers of scratch."""
     steps: Annotated[int | None, arg(metavar="N")] = None
-    """Of fine-tuning (default: by the number of objects)."""
-    up: Up = "auto"
-    """The axis that points up in the files; auto: y in OBJ and GLB, else z."""
+    """Of fine-tuning (default: by how much there is to learn from)."""
     save: Annotated[Path | None, arg(metavar="FILE")] = None
     """Save the head, with its encoder, of the first row and seed."""
-    predict: Annotated[tuple[Path, ...], arg(metavar="FILE")] = ()
-    """Objects to name with that head, too."""
     json: bool = False
     """Print one JSON object on stdout."""
 
 
 @dataclass(frozen=True, kw_only=True)
+class TaskClassify(Learnt):
+    """What kind of object is it? A head on the 3D encoder, learnt from class folders, and how often it is right."""
+
+    data: Annotated[Positional[Path], arg(metavar="DATA")]
+    """Folder of CLASS/train and CLASS/test, or of train/CLASS and test/CLASS, or with ScanObjectNN's HDF5 files."""
+    labels: Annotated[str, arg(metavar="SHARE")] = "100%"
+    """Of the training objects of each class: a share such as 1% or 10%, or a number such as 5-shot."""
+    up: Up = "auto"
+    """The axis that points up in the files; auto: y in OBJ, GLB and ScanObjectNN, else z."""
+    predict: Annotated[tuple[Path, ...], arg(metavar="FILE")] = ()
+    """Objects to name with that head, too."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskSegment(Learnt):
+    """What is each point of? A head on the 3D encoder, learnt from labelled scans, and how well it fits (mIoU)."""
+
+    data: Annotated[Positional[Path], arg(metavar="DATA")]
+    """Folder of S3DIS, ScanNet or ShapeNetPart, or of train/ and test/ with room shards or exported annotations."""
+    labels: Annotated[str, arg(metavar="SHARE")] = "100%"
+    """Of the training points of each class: a share such as 1% or 10%, or a number such as 5-shot."""
+    colour: Literal["on", "off"] = "on"
+    """Off: all points are grey, as if the scans had no colour."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class TaskPredict(Common):
-    """Name objects with a saved head."""
+    """Name objects, or the points of captures, with a saved head."""
 
     head: Annotated[Positional[Path], arg(metavar="HEAD")]
-    """That condense task classify --save wrote."""
+    """That condense task classify or segment --save wrote."""
     files: Annotated[Positional[tuple[Path, ...]], arg(metavar="FILE")]
-    """Objects: OFF, PCD, PLY, OBJ, GLB, STL or NPZ."""
+    """Objects: OFF, PCD, PLY, OBJ, GLB, STL or NPZ. For a head of segment: any captures; those with photos are fitted
+    if they were not yet."""
     up: Up = "auto"
     """As for classify."""
+    out: Annotated[Path | None, arg(metavar="DIR")] = None
+    """Of segment: write NAME.ply, points in the colours of their classes, with labels that annotate import takes."""
     json: bool = False
     """Print one JSON object on stdout."""
 
@@ -58,5 +80,6 @@ class Task:
 
     what: (
         Annotated[TaskClassify, subcommand("classify", prefix_name=False)]
+        | Annotated[TaskSegment, subcommand("segment", prefix_name=False)]
         | Annotated[TaskPredict, subcommand("predict", prefix_name=False)]
     )

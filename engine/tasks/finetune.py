@@ -1,4 +1,4 @@
-"""Fine-tuning: the encoder and its head learn together, from the probe's head on.
+"""Fine-tuning: a network and its head learn together, from the probe's head on.
 
 A head that already fits keeps the first steps from undoing what the encoder knows (Kumar et al., 2022, arXiv
 2202.10054); an encoder from scratch starts from the probe of its random features in the same way.
@@ -7,39 +7,50 @@ A head that already fits keeps the first steps from undoing what the encoder kno
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from engine.api.errors import CacheError, WeightsError
 from engine.api.jobs import Job, Progress, told_as
 from engine.encoders.weights import read_weights
 from engine.storage import write_tensors
-from engine.tasks.classifier import ShapeClassifier
-from engine.tasks.shapes import Shape, voxels_of
 from engine.training.muon import Muon
 
-BATCH = 24
-RATE = 1e-3
-"""Of all but the kernels, which learn at 2.5 times it; falls to zero along a cosine."""
-KERNELS = 2.5
-DECAY, CLIP, SMOOTHING, WARM_UP = 0.05, 1.0, 0.1, 10
-EPOCHS, LEAST_STEPS, MOST_STEPS = 12, 100, 2000
+DECAY, CLIP, WARM_UP = 0.05, 1.0, 10
 EVERY = 20
 """Steps between two states on disk."""
 
 
-def steps_for(objects: int) -> int:
-    """Twelve epochs, but no fewer than 100 steps and no more than 2,000."""
-    return min(max(LEAST_STEPS, math.ceil(EPOCHS * objects / BATCH)), MOST_STEPS)
+@dataclass(frozen=True)
+class Rates:
+    """Learning rates, which fall to zero along a cosine: of the encoder's kernels (by Muon), of what else is in the
+    encoder, and of the head (by AdamW)."""
+
+    kernels: float
+    encoder: float
+    head: float
+
+
+class Learner(nn.Module):
+    """A network that is fine-tuned; its encoder, if it has one, is called ``encoder``."""
+
+    def hidden(self) -> list[nn.Parameter]:
+        """What learns by Muon."""
+        return []
 
 
 def finetune(
-    network: ShapeClassifier, shapes: Sequence[Shape], label: np.ndarray, steps: int, seed: int, state: Path
+    network: Learner,
+    loss_of: Callable[[np.random.Generator], Job[Tensor]],
+    rates: Rates,
+    steps: int,
+    seed: int,
+    state: Path,
 ) -> Job[list[float]]:
     """Train in place; the loss of every step is returned.
 
@@ -47,9 +58,9 @@ def finetune(
     its number alone.
 
     Args:
-        network: with its head and standardisation.
-        shapes: the training objects.
-        label: (N,) of each.
+        network: with its head.
+        loss_of: draws a batch and gives its loss.
+        rates: of learning.
         steps: of gradient descent.
         seed: of everything random.
         state: file for the state.
@@ -57,49 +68,50 @@ def finetune(
     Raises:
         CacheError: the state cannot be written.
     """
-    hidden = network.encoder.hidden()
-    among = {id(p) for p in hidden}
-    rest = [p for p in network.parameters() if id(p) not in among and p.requires_grad]
-    optimisers = (
-        Muon([{"params": hidden, "share": KERNELS}], weight_decay=DECAY),
-        torch.optim.AdamW([{"params": rest, "share": 1.0}], weight_decay=DECAY),
-    )
-    device = network.mean.device
+    network.requires_grad_(True).train()
+    optimisers = _optimisers(network, rates)
     losses = _resume(state, network, optimisers, steps)
-    network.train()
-    for step in range(len(losses), steps):
-        rng = np.random.default_rng([seed, step])
-        fall = 0.5 * (1 + math.cos(math.pi * step / steps)) * min(1.0, (step + 1) / WARM_UP)
-        for optimiser in optimisers:
-            for group in optimiser.param_groups:
-                group["lr"] = RATE * group["share"] * fall
-        chosen = _balanced(label, rng)
-        said = torch.from_numpy(label[chosen]).to(device)
-        note = f"loss {losses[-1]:.2f}" if losses else ""
-        batch = [voxels_of(shapes[n], rng) for n in chosen]
-        logits = yield from told_as(network.logits(batch), Progress(step, steps, "steps", note))
-        loss = F.cross_entropy(logits, said, label_smoothing=SMOOTHING)
-        for optimiser in optimisers:
-            optimiser.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(network.parameters(), CLIP)
-        for optimiser in optimisers:
-            optimiser.step()
-        losses.append(loss.item())
-        if len(losses) % EVERY == 0 and len(losses) < steps:
-            _save(state, network, optimisers, losses, steps)
-    network.eval()
+    with torch.random.fork_rng():
+        for step in range(len(losses), steps):
+            torch.manual_seed(seed * 1_000_003 + step)  # of dropout
+            fall = 0.5 * (1 + math.cos(math.pi * step / steps)) * min(1.0, (step + 1) / WARM_UP)
+            for optimiser in optimisers:
+                for group in optimiser.param_groups:
+                    group["lr"] = group["share"] * fall
+            note = f"loss {losses[-1]:.2f}" if losses else ""
+            loss = yield from told_as(
+                loss_of(np.random.default_rng([seed, step])), Progress(step, steps, "steps", note)
+            )
+            for optimiser in optimisers:
+                optimiser.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(network.parameters(), CLIP)
+            for optimiser in optimisers:
+                optimiser.step()
+            losses.append(loss.item())
+            if len(losses) % EVERY == 0 and len(losses) < steps:
+                _save(state, network, optimisers, losses, steps)
+    network.requires_grad_(False).eval()
+    state.unlink(missing_ok=True)
     return losses
 
 
-def _balanced(label: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Places of a batch's objects: classes first, so that rare ones are seen as often, then one of each."""
-    classes = rng.permutation(np.unique(label))
-    classes = np.resize(classes, BATCH) if len(classes) < BATCH else classes[:BATCH]
-    return np.array([rng.choice(np.flatnonzero(label == c)) for c in classes])
+def _optimisers(network: Learner, rates: Rates) -> list[torch.optim.Optimizer]:
+    hidden = network.hidden()
+    among = {id(p) for p in hidden}
+    groups: list[list[nn.Parameter]] = [[], []]
+    for name, p in network.named_parameters():
+        if id(p) not in among:
+            groups[not name.startswith("encoder.")].append(p)
+    shares = ((groups[0], rates.encoder), (groups[1], rates.head))
+    out: list[torch.optim.Optimizer] = []
+    if hidden:
+        out.append(Muon([{"params": hidden, "share": rates.kernels}], weight_decay=DECAY))
+    some = [{"params": of, "share": share} for of, share in shares if of]
+    return [*out, torch.optim.AdamW(some, weight_decay=DECAY)]
 
 
-def _moments(network: ShapeClassifier, optimisers: Sequence[torch.optim.Optimizer]) -> dict[str, Tensor]:
+def _moments(network: nn.Module, optimisers: Sequence[torch.optim.Optimizer]) -> dict[str, Tensor]:
     """What the optimisers remember of each parameter, by names."""
     names = {id(p): name for name, p in network.named_parameters()}
     out: dict[str, Tensor] = {}
@@ -111,7 +123,7 @@ def _moments(network: ShapeClassifier, optimisers: Sequence[torch.optim.Optimize
 
 def _save(
     path: Path,
-    network: ShapeClassifier,
+    network: nn.Module,
     optimisers: Sequence[torch.optim.Optimizer],
     losses: list[float],
     steps: int,
@@ -120,9 +132,7 @@ def _save(
     write_tensors(path, {k: v.detach().cpu().numpy() for k, v in tensors.items()}, {"losses": losses, "steps": steps})
 
 
-def _resume(
-    path: Path, network: ShapeClassifier, optimisers: Sequence[torch.optim.Optimizer], steps: int
-) -> list[float]:
+def _resume(path: Path, network: nn.Module, optimisers: Sequence[torch.optim.Optimizer], steps: int) -> list[float]:
     """Losses so far; [] when there is no state of this run, and it starts at its beginning."""
     if not path.is_file():
         return []

@@ -28,8 +28,10 @@ POINTS = 4096
 """Points kept of each object."""
 FEWEST = 16
 """Points without which there is no shape to speak of."""
-SIDE = 16
-"""Voxels along the longest side of an object: as many as a large piece of furniture has in rooms of the training."""
+SIDE = 24
+"""Voxels along the longest side of an object: about as many as a bed has in rooms of the training."""
+FLOOR, FLOOR_RGB = 6, (0.6, 0.55, 0.5)
+"""An object stands on a floor that reaches so many voxels beyond it, for the encoder knows things in rooms."""
 
 SCALED, SQUEEZED, JITTER, DROPPED, LIGHT = 0.15, 0.1, 0.25, 0.6, 0.15
 """Augmentation: whole and per-axis scale by up to so much; noise of so many voxels; up to so many points left out;
@@ -54,10 +56,17 @@ class Shape:
 
 @dataclass(frozen=True, eq=False)
 class ShapeVoxels:
-    """What the encoder sees: ``index`` (V, 3) int64 from 0, ``surface`` (V, 4) colour and opacity in [0, 1]."""
+    """What the encoder sees.
+
+    Attributes:
+        index: (V, 3) int64.
+        surface: (V, 4) colour and opacity in [0, 1].
+        own: how many of them, the first, are the object; the others are the floor that it stands on.
+    """
 
     index: Tensor
     surface: Tensor
+    own: int
 
 
 def read_shape(path: Path, up: Up = "auto") -> Shape:
@@ -111,8 +120,8 @@ def shape_of(pos: NDArray[Any], rgb: NDArray[np.uint8], up: Up = "z") -> Shape:
     return Shape(((pos - (lo + hi) / 2) / size).astype(np.float16), np.ascontiguousarray(rgb, np.uint8))
 
 
-def voxels_of(shape: Shape, rng: np.random.Generator | None = None) -> ShapeVoxels:
-    """The voxels that hold any of a shape's points, with their mean colour.
+def points_of(shape: Shape, rng: np.random.Generator | None = None) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """(P, 3) positions and (P, 3) colours in [0, 1] of a shape.
 
     Args:
         shape: the object.
@@ -120,28 +129,43 @@ def voxels_of(shape: Shape, rng: np.random.Generator | None = None) -> ShapeVoxe
             otherwise; None: as it is.
     """
     pos, rgb = shape.pos.astype(np.float32), shape.rgb.astype(np.float32) / 255
-    if rng is not None:
-        kept = max(FEWEST, round(len(pos) * (1 - DROPPED * rng.random() ** 2)))
-        if kept < len(pos):
-            chosen = rng.choice(len(pos), kept, replace=False)
-            pos, rgb = pos[chosen], rgb[chosen]
-        a = rng.uniform(0, 2 * np.pi)
-        turn = np.array([[np.cos(a), -np.sin(a), 0], [np.sin(a), np.cos(a), 0], [0, 0, 1]])
-        scale = (1 + rng.uniform(-SCALED, SCALED)) * (1 + rng.uniform(-SQUEEZED, SQUEEZED, 3))
-        pos = (pos * scale) @ turn.T + rng.normal(0, JITTER * rng.random() / SIDE, pos.shape)
-        pos += rng.random(3) / SIDE
-        rgb = np.clip(rgb * (1 + rng.uniform(-LIGHT, LIGHT) + rng.uniform(-LIGHT / 2, LIGHT / 2, 3)), 0, 1)
+    if rng is None:
+        return pos, rgb
+    kept = max(FEWEST, round(len(pos) * (1 - DROPPED * rng.random() ** 2)))
+    if kept < len(pos):
+        chosen = rng.choice(len(pos), kept, replace=False)
+        pos, rgb = pos[chosen], rgb[chosen]
+    a = rng.uniform(0, 2 * np.pi)
+    turn = np.array([[np.cos(a), -np.sin(a), 0], [np.sin(a), np.cos(a), 0], [0, 0, 1]])
+    scale = (1 + rng.uniform(-SCALED, SCALED)) * (1 + rng.uniform(-SQUEEZED, SQUEEZED, 3))
+    pos = (pos * scale) @ turn.T + rng.normal(0, JITTER * rng.random() / SIDE, pos.shape)
+    pos += rng.random(3) / SIDE
+    rgb = np.clip(rgb * (1 + rng.uniform(-LIGHT, LIGHT) + rng.uniform(-LIGHT / 2, LIGHT / 2, 3)), 0, 1)
+    return pos.astype(np.float32), rgb.astype(np.float32)
+
+
+def voxels_of(shape: Shape, rng: np.random.Generator | None = None) -> ShapeVoxels:
+    """The voxels that hold any of a shape's points, with their mean colour, and those of the floor below.
+
+    Args:
+        shape: the object.
+        rng: see ``points_of``.
+    """
+    pos, rgb = points_of(shape, rng)
     index = np.floor(pos * SIDE).astype(np.int64)
     index -= index.min(axis=0)
     n = index.max(axis=0) + 1
     key, inverse, count = np.unique(
         np.ravel_multi_index(tuple(index.T), tuple(n)), return_inverse=True, return_counts=True
     )
-    surface = np.ones((len(key), 4), np.float32)
+    x, y = np.mgrid[-FLOOR : n[0] + FLOOR, -FLOOR : n[1] + FLOOR]
+    floor = np.stack([x.ravel(), y.ravel(), np.full(x.size, -1)], axis=1)
+    surface = np.ones((len(key) + len(floor), 4), np.float32)
     for c in range(3):
-        surface[:, c] = np.bincount(inverse, rgb[:, c], len(key)) / count
-    where = np.stack(np.unravel_index(key, tuple(n)), axis=1)
-    return ShapeVoxels(torch.from_numpy(where), torch.from_numpy(surface))
+        surface[: len(key), c] = np.bincount(inverse, rgb[:, c], len(key)) / count
+        surface[len(key) :, c] = FLOOR_RGB[c]
+    where = np.concatenate([np.stack(np.unravel_index(key, tuple(n)), axis=1), floor])
+    return ShapeVoxels(torch.from_numpy(where), torch.from_numpy(surface), len(key))
 
 
 def _read_npz(path: Path) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:

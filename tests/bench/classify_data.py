@@ -4,7 +4,9 @@
 
 Writes OUT/0, OUT/1, …: each a folder of CLASS/train/*.npz and CLASS/test/*.npz with the points of held-out models, the
 designs of each class divided anew between the two, so that no model, nor a variant of it, is on both sides. With
-``--taught`` OUT alone: learnt from models that rooms of the encoder's training may hold, tested on held-out ones.
+``--taught`` OUT alone: learnt from models that rooms of the encoder's training may hold, tested on held-out ones. With
+``--validate CATALOGUE`` OUT/0, …: to choose settings by; no held-out model at all, and those to test are not in the
+catalogue that the encoder's rooms were made of, so that it has not seen them either.
 """
 
 from __future__ import annotations
@@ -37,6 +39,8 @@ class Arguments:
     """How many divisions into training and test."""
     taught: bool = False
     """Learn from the other models, of which there are many more."""
+    validate: Path | None = None
+    """Catalogue of the encoder's training: validation data, of models that are not held out."""
 
 
 def sampled(mesh: Mesh, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -79,8 +83,38 @@ def taught(args: Arguments) -> None:
     print(f"{args.out}: {len(used)} classes, {counts[0]} models to train with, {counts[1]} to test")
 
 
+def validation(args: Arguments, known: Catalogue) -> None:
+    """Of each class two fifths of the designs that the encoder never saw to test, all others to learn from."""
+    catalogue = Catalogue(args.models)
+    designs: dict[str, dict[str, list[tuple[str, Mesh]]]] = defaultdict(lambda: defaultdict(list))
+    for entry in catalogue.entries.values():
+        if not held_out(entry.id):
+            try:
+                designs[label_of(entry)][entry.id.split("_")[0]].append((entry.id, catalogue.load(entry.id)))
+            except CaptureError as e:
+                print(e.text(), file=sys.stderr)
+    seen = {id.split("_")[0] for id in known.entries}
+    for split in range(args.splits):
+        rng = np.random.default_rng(split)
+        counts = [0, 0]
+        for name, of in sorted(designs.items()):
+            new = sorted(of.keys() - seen)
+            if len(of) < 2 or not new:
+                continue
+            tested = set(rng.permutation(new)[: min(max(1, round(0.4 * len(new))), len(of) - 1)])
+            for design, models in of.items():
+                for id, mesh in models:
+                    if len(mesh.corners):
+                        write(args.out / str(split), name, "test" if design in tested else "train", id, mesh, rng)
+                        counts[design in tested] += 1
+        print(f"{args.out / str(split)}: {counts[0]} models to train with, {counts[1]} to test")
+
+
 def main(args: Arguments) -> None:
     """Sample, divide, write."""
+    if args.validate is not None:
+        validation(args, Catalogue(args.validate))
+        return
     if args.taught:
         taught(args)
         return

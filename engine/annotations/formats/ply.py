@@ -29,17 +29,30 @@ def write_ply(path: Path, content: Content) -> list[str]:
         AnnotationError: an instance's number is too large for the format.
         CacheError: a file cannot be written.
     """
-    import open3d as o3d
-
     state = content.state
     if int(state.instances.max(initial=0)) > LARGEST:
         raise AnnotationError("PLY cannot hold so large an instance", path=path, found=str(state.instances.max()))
+    write_points(path, content.places.centres_w, content.rgb, state.labels, state.instances)
+    write_classes(classes_path(path), state.palette)
+    return lost_things(content)
+
+
+def write_points(
+    path: Path, pos_w: NDArray[Any], rgb: NDArray[np.uint8], labels: NDArray[Any], instances: NDArray[Any]
+) -> None:
+    """Write points (N, 3) with colours (N, 3), labels (N,) and instances (N,), atomically.
+
+    Raises:
+        CacheError: the file cannot be written.
+    """
+    import open3d as o3d
+
     points = o3d.t.geometry.PointCloud()
     of = o3d.core.Tensor
-    points.point.positions = of(np.ascontiguousarray(content.places.centres_w))
-    points.point.colors = of(np.ascontiguousarray(content.rgb))
-    points.point.label = of(state.labels.astype(np.int32)[:, None])
-    points.point.instance = of(state.instances.astype(np.int32)[:, None])
+    points.point.positions = of(np.ascontiguousarray(pos_w))
+    points.point.colors = of(np.ascontiguousarray(rgb))
+    points.point.label = of(labels.astype(np.int32)[:, None])
+    points.point.instance = of(instances.astype(np.int32)[:, None])
 
     def write(tmp: Path) -> None:
         named = tmp.with_suffix(".ply")  # Open3D goes by the ending
@@ -51,8 +64,6 @@ def write_ply(path: Path, content: Content) -> list[str]:
             named.unlink(missing_ok=True)
 
     write_atomic(path, write)
-    write_classes(classes_path(path), state.palette)
-    return lost_things(content)
 
 
 def classes_path(path: Path) -> Path:

@@ -66,8 +66,17 @@ def read_scannet(path: Path) -> Incoming:
         AnnotationError: a file is missing or malformed.
     """
     stem = _stem(path)
-    aggregation = read_json(path.with_name(stem + GROUPS))
-    segments = read_json(path.with_name(stem + SEGS))
+    return read_groups(path.with_name(stem + GROUPS), path.with_name(stem + SEGS), path.with_name(f"{stem}.ply"))
+
+
+def read_groups(groups_path: Path, segments_path: Path, points: Path) -> Incoming:
+    """``read_scannet`` of files of any names.
+
+    Raises:
+        AnnotationError: a file is missing or malformed.
+    """
+    aggregation, segments = read_json(groups_path), read_json(segments_path)
+    path = groups_path
     try:
         segment = np.array(segments["segIndices"], np.int64).reshape(-1)
         groups = [
@@ -87,7 +96,6 @@ def read_scannet(path: Path) -> Incoming:
         inside = np.isin(segment, some)
         labels[inside], instances[inside] = of_name[name], instance
     classes = tuple(LabelClass(n, name.strip(), fresh_colour(n)) for name, n in of_name.items())
-    points = path.with_name(f"{stem}.ply")
     pos_w = None
     if points.exists():
         vertices = read_vertices(points)

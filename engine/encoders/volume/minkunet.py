@@ -23,7 +23,7 @@ STAGES = ((32, 64), (64, 128), (128, 256))
 BLOCKS = 3
 
 
-class _BatchNorm(nn.Module):
+class BatchNorm(nn.Module):
     """``nn.BatchNorm1d`` without its count of batches, which is of no use with a constant momentum."""
 
     def __init__(self, channels: int) -> None:
@@ -41,7 +41,7 @@ class _Norm(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.bn = _BatchNorm(channels)
+        self.bn = BatchNorm(channels)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.bn(x)

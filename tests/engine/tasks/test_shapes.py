@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from engine.api.errors import CaptureError
 from engine.captures.geometry import GREY
-from engine.tasks.shapes import FEWEST, POINTS, SIDE, SUFFIXES, read_shape, shape_of, voxels_of
+from engine.tasks.shapes import FEWEST, FLOOR, POINTS, SIDE, SUFFIXES, read_shape, shape_of, voxels_of
 
 from .made import write
 
@@ -96,8 +96,13 @@ def test_voxels_by_hand() -> None:
     pos = np.array([[0, 0, 0], [0, 0, 1], [0, 0, 1]] * 8, float)
     rgb = np.array([[255, 0, 0], [0, 0, 0], [0, 255, 255]] * 8, np.uint8)
     voxels = voxels_of(shape_of(pos, rgb))
-    assert voxels.index.tolist() == [[0, 0, 0], [0, 0, SIDE]]
-    np.testing.assert_allclose(voxels.surface.numpy(), [[1, 0, 0, 1], [0, 0.5, 0.5, 1]])
+    assert voxels.own == 2
+    assert voxels.index[:2].tolist() == [[0, 0, 0], [0, 0, SIDE]]
+    np.testing.assert_allclose(voxels.surface[:2].numpy(), [[1, 0, 0, 1], [0, 0.5, 0.5, 1]])
+    floor = voxels.index[2:]
+    assert len(floor) == (2 * FLOOR + 1) ** 2
+    assert floor.min(dim=0).values.tolist() == [-FLOOR, -FLOOR, -1]
+    assert floor.max(dim=0).values.tolist() == [FLOOR, FLOOR, -1]
 
 
 @given(st.integers(0, 2**32 - 1))
@@ -109,6 +114,6 @@ def test_augmented_voxels_are_whole_and_repeatable(seed: int) -> None:
     assert one.index.equal(two.index)
     assert one.surface.equal(two.surface)
     assert len(one.index.unique(dim=0)) == len(one.index)
-    assert int(one.index.min()) == 0
-    assert int(one.index.max()) < 2 * SIDE
+    assert int(one.index[: one.own].min()) == 0
+    assert int(one.index[: one.own].max()) < 2 * SIDE
     assert bool(((one.surface >= 0) & (one.surface <= 1)).all())

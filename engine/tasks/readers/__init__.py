@@ -1,0 +1,1 @@
+"""Labelled data sets as they are published, each in a module of its own."""
