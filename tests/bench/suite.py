@@ -99,14 +99,15 @@ def answer_of(stdout: str) -> dict[str, Any]:
     return last if len(found) == 1 or "rows" in last else {"rows": found}
 
 
-def run(arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    """``python -m`` these; what it says to stderr is shown.
+def run(arguments: Sequence[str], cache: Path) -> subprocess.CompletedProcess[str]:
+    """``python -m`` these, with a cache of their own, so that no older fit is found; stderr is shown.
 
     Raises:
         subprocess.SubprocessError: it failed, or took too long.
     """
     command = [sys.executable, "-m", *arguments]
-    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=PATIENCE_S)
+    own = {**os.environ, "CONDENSE_CACHE": str(cache.absolute())}
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=PATIENCE_S, env=own)
 
 
 def measure(one: Measurement, data: Data, made: set[str]) -> dict[str, Any]:
@@ -114,16 +115,17 @@ def measure(one: Measurement, data: Data, made: set[str]) -> dict[str, Any]:
     about = {"name": one.name, "command": data.said(one.command), "data": one.data, "seed": 0}
     if one.absent is not None:
         return {**about, "absent": one.absent}
+    cache = data.out / "cache"
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     begun = time.monotonic()
     try:
         for kind in [k for k in one.needs if k not in made]:
             if not data.models:
                 write_catalogue(data.catalogues()[0])
-            run(data.generate(kind))  # quick when it is there, and goes on where it was stopped
+            run(data.generate(kind), cache)  # quick when it is there, and goes on where it was stopped
             made.add(kind)
         begun = time.monotonic()
-        answer = answer_of(run(one.command).stdout)
+        answer = answer_of(run(one.command, cache).stdout)
     except (subprocess.SubprocessError, ValueError) as e:
         return {**about, "failed": f"{type(e).__name__}: {e}"[-300:]}
     seconds = round(time.monotonic() - begun, 1)

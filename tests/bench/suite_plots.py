@@ -82,27 +82,28 @@ def _keypoints(answer: Answer) -> Figure | None:
 
 
 def _lines(panel: Axes, series: Mapping[str, tuple[Sequence[float], Sequence[float]]], ours: str) -> None:
-    """One line each, named at its end."""
+    """One line each; ``ours`` in colour, and first in the legend."""
     for n, (name, (x, y)) in enumerate(sorted(series.items(), key=lambda s: s[0] != ours)):
-        colour = OURS if name == ours else OTHERS[(n - 1) % len(OTHERS)]
-        panel.plot(x, y, "o-", color=colour, linewidth=2.2 if name == ours else 1.6, markersize=4, label=name)
-        if len(x):
-            panel.annotate(f" {name}", (x[-1], y[-1]), color=colour, va="center", fontsize=8.5, annotation_clip=False)
+        colour, style = (
+            (OURS, "o-") if name == ours else (OTHERS[(n - 1) % len(OTHERS)], ("s--", "^:", "d-.")[(n - 1) % 3])
+        )
+        panel.plot(x, y, style, color=colour, linewidth=2.2 if name == ours else 1.6, markersize=4.5, label=name)
     panel.grid(alpha=0.2)
-    panel.margins(x=0.16)
+    panel.legend(frameon=False)
 
 
 def _viewers(answer: Answer) -> Figure | None:
     series: dict[str, tuple[list[float], list[float]]] = {}
     for row in answer["rows"]:
         if "p50_ms" in row:
-            x, y = series.setdefault(row["viewer"], ([], []))
+            name = "ours, which thins large clouds" if row["viewer"] == "ours" else row["viewer"]
+            x, y = series.setdefault(name, ([], []))
             x.append(row["points"])
             y.append(row["p50_ms"])
     if not series:
         return None
     figure, panel = plt.subplots(figsize=(6, 3.4), layout="constrained")
-    _lines(panel, series, "ours")
+    _lines(panel, series, "ours, which thins large clouds")
     panel.set(xscale="log", yscale="log", xlabel="points in the file", ylabel="ms a frame, median")
     panel.set_title("A turning point cloud")
     return figure
