@@ -3,6 +3,7 @@ refused."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from engine.annotations.region_sums import described
 from engine.annotations.select import SelectScene
 from engine.api.errors import AnnotationError
+from engine.api.reviewing import Example
 from engine.grid.places import places
 
 if TYPE_CHECKING:
@@ -27,16 +29,6 @@ SURE = 0.5
 """A union that the network is less sure of is no thing."""
 LEAST_VOXELS = 100
 """Smaller regions are not worth going to."""
-
-
-@dataclass(frozen=True, eq=False)
-class Example:
-    """What something that was labelled is like: its unit ``image`` feature (D,), ``size`` and ``extent`` (3,), free of
-    a scene's unit, so that it can be looked for in another scene of the same encoder."""
-
-    image: NDArray[np.float64]
-    size: float
-    extent: NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,13 +59,17 @@ def example_of(scene: SelectScene, rows: ArrayLike) -> Example:
 
 
 def alike(
-    scene: SelectScene, example: Example, taken: NDArray[np.bool_] | None = None, least: float = LEAST_LIKENESS
+    scene: SelectScene,
+    examples: Sequence[Example],
+    taken: NDArray[np.bool_] | None = None,
+    least: float = LEAST_LIKENESS,
 ) -> list[Suggestion]:
-    """Regions of a scene that are like an example in features, size and shape, the likest first; none overlaps another.
+    """Regions of a scene that are like one of some examples in features, size and shape, the likest first; none
+    overlaps another.
 
     Args:
-        scene: to look in: the example's own or another.
-        example: what to look for.
+        scene: to look in: the examples' own or another.
+        examples: what to look for.
         taken: (V,) voxels that are labelled already.
         least: likeness in [0, 1].
 
@@ -82,13 +78,15 @@ def alike(
     """
     tree = scene.tree
     d = described(tree.sums, tree.voxels.usual)
-    if d.image.shape[1] != len(example.image):
-        raise AnnotationError("the example is of another encoder", found=f"{len(example.image)} numbers a place")
-    size = np.abs(np.log(np.maximum(d.count, 1e-9) / example.size)) / np.log(LARGEST)
-    shape = np.abs(np.log(d.extent / example.extent)).mean(axis=1) / np.log(LARGEST)
-    cosine = d.image @ example.image
-    score = cosine * np.exp(-0.5 * size**2) * np.exp(-0.5 * shape**2)
-    score[size > 1] = 0
+    score = np.zeros(len(d.count))
+    for example in examples:
+        if d.image.shape[1] != len(example.image):
+            raise AnnotationError("the example is of another encoder", found=f"{len(example.image)} numbers a place")
+        size = np.abs(np.log(np.maximum(d.count, 1e-9) / example.size)) / np.log(LARGEST)
+        shape = np.abs(np.log(d.extent / example.extent)).mean(axis=1) / np.log(LARGEST)
+        cosine = d.image @ example.image
+        own = cosine * np.exp(-0.5 * size**2) * np.exp(-0.5 * shape**2)
+        score = np.maximum(score, np.where(size > 1, 0, own))
     free = np.ones(tree.small, np.bool_)
     if taken is not None:
         share = np.bincount(tree.region[scene.block[taken]], minlength=tree.small)
