@@ -29,8 +29,9 @@ def diff(command: AnnotateDiff) -> dict[str, Any]:
     found = difference(a.state, b.state)
     return {
         "capture": scene.capture.name, "a": str(command.a), "b": str(command.b), "voxels": len(places),
-        "agreed": round(found.agreed, 4),
-        "kappa": None if found.kappa is None else round(found.kappa, 4), "differ": found.differ, "rows": _rows(a, b, found), "left_out": [f"{s.name}: {line}" for s in sides for line in s.told],
+        "agreed": round(found.agreed, 4), "kappa": None if found.kappa is None else round(found.kappa, 4),
+        "differ": found.differ, "rows": _rows(a, b, found),
+        "left_out": [f"{s.name}: {line}" for s in sides for line in s.told],
     }  # fmt: skip
 
 
