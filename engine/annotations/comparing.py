@@ -135,7 +135,7 @@ def taken(mine: AnnotationState, theirs: Theirs, rows: Rows) -> tuple[Edit, tupl
     kept = int((other & ~free).sum())
     rows, label = rows[free], label[free]
     ids, place = np.unique(theirs.state.instances[rows], return_inverse=True)
-    fresh = np.where(ids > 0, mine.next_instance() + np.arange(len(ids)), 0).astype(np.uint32)
+    fresh = np.where(ids > 0, mine.next_instance() + np.cumsum(ids > 0) - 1, 0).astype(np.uint32)
     instance = np.where(label == NOTHING, np.uint32(0), fresh[place]) if len(rows) else np.zeros(0, np.uint32)
     edit = mine.relabel(rows, label, instance, changes if len(rows) else (), title=title)
     return edit, (f"{kept:,} voxels of locked classes stay as they are.",) if kept else ()
