@@ -65,7 +65,7 @@ class ReviewDesk:
         self._next: int | None = None  # place in the list to go to once the next one is there
         self._offering = False  # what has no label yet is to be gone through
         self._carried: Carried | None = None
-        self._arriving: SuggestFrom | None = None  # to be asked once the other scene is there
+        self._arriving: ExamplesDescribed | None = None  # to be looked for once the other scene is there
         controller.join(self)
         controller.store.listen(self._follow)
 
@@ -252,20 +252,20 @@ class ReviewDesk:
         self._annotate.ask(request)
 
     def _described(self, reply: ExamplesDescribed, carried: Carried) -> None:
-        request = SuggestFrom(examples=reply.examples, encoder=reply.encoder)
-        self._carried = replace(carried, waiting=request.id)
-        self._arriving = request
+        self._arriving = reply
         self._controller.open(carried.path)
 
     def _arrived(self, s: AppState) -> None:
         """The other capture is open, or something else is."""
-        carried, request = self._carried, self._arriving
-        if carried is None or request is None or s.scene is None:
+        carried, described = self._carried, self._arriving
+        if carried is None or described is None or s.scene is None:
             return
         self._arriving = None
         if real(s.scene.path) != real(carried.path):
             self._carried = None
             return
+        request = SuggestFrom(examples=described.examples, encoder=described.encoder)
+        self._carried = replace(carried, waiting=request.id)
         self._annotate.say(f"Looking for what is like {carried.label.name} once the scene is ready.")
         self._annotate.ask(request)
 

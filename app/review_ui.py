@@ -95,9 +95,9 @@ class ReviewUi(QObject):
         self.desk.next_photo()
 
     def conflicts(self) -> None:
+        self.desk.find_conflicts()
         self.desk.turn_to("conflicts")
         self.show()
-        self.desk.find_conflicts()
 
     def compare(self) -> None:
         filters = ";;".join(text for _, text, _ in reversed(FORMATS))
