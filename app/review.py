@@ -13,7 +13,7 @@ from app.annotate_state import Offer
 from app.controller import Controller
 from app.repository_state import real
 from app.review_state import Page, ReviewState, compared_marks, looked_at, photos_left, rows_of_class
-from app.state import AppState, Banner, with_item, with_job
+from app.state import AppState, with_item, with_job
 from engine.api.annotated import ReviewFound, Suggested, SuggestionsFound
 from engine.api.annotating import FileFormat
 from engine.api.annotations import LabelClass
@@ -361,11 +361,7 @@ class ReviewDesk:
             return
         shown = None if r.compared is None or not r.only else r.compared.classes[r.only - 1].name
         only = next((n for n, c in enumerate(reply.classes, start=1) if c.name == shown), 0)
-        first = r.compared is None
         self._set(compared=reply, comparing=0, only=only, marks=compared_marks(reply, only))
-        if first and reply.told:
-            text = " ".join(reply.told)
-            self._store.update(banner=Banner(text, "\n".join(reply.told), error=False))
         self._look_on()
 
     def _look_on(self) -> None:

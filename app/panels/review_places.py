@@ -40,8 +40,9 @@ class PlacesList(QWidget):
         self.skip = QPushButton("Skip")
         self.skip.setToolTip("Leave it as it is, and go to the next one  (Backspace)")
         self.skip.clicked.connect(lambda: self.skipped.emit())
-        pair = QHBoxLayout()
+        pair, acts = QHBoxLayout(), QHBoxLayout()
         pair.setSpacing(GAP)
+        acts.setSpacing(GAP)
         for n, (crop, head, button) in enumerate(zip(self.crops, self.heads, self.buttons, strict=True)):
             head.setObjectName("muted")
             head.setTextFormat(Qt.TextFormat.PlainText)
@@ -51,16 +52,16 @@ class PlacesList(QWidget):
             column.setSpacing(3)
             column.addWidget(head)
             column.addWidget(crop, 1)
-            column.addWidget(button)
             pair.addLayout(column, 1)
-        for button in (*self.buttons, self.skip):
+        for button, room in ((self.buttons[0], 1), (self.skip, 0), (self.buttons[1], 1)):
             button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+            acts.addWidget(button, room)
         self.detail = QWidget()
         below = QVBoxLayout(self.detail)
         below.setContentsMargins(0, 0, 0, 0)
         below.setSpacing(GAP)
         below.addLayout(pair, 1)
-        below.addWidget(self.skip)
+        below.addLayout(acts)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(GAP)
@@ -105,7 +106,7 @@ class PlacesList(QWidget):
     def _row(self, view: ReviewView, d: Disagreement) -> tuple[tuple[str, str, str], tuple[Rgb, Rgb], str]:
         a, b = (f"{side.name}{self._of(view, side)}" for side in (d.a, d.b))
         tip = f"{a} or {b}: {len(d.rows):,} voxels{' in small places' if d.scattered else ''}"
-        return (a, b, f"{len(d.rows):,}{' …' if d.scattered else ''}"), (d.a.rgb, d.b.rgb), tip
+        return (a, b, f"{len(d.rows):,}"), (d.a.rgb, d.b.rgb), tip
 
     def _of(self, view: ReviewView, side: Side) -> str:
         if self._keep:

@@ -60,7 +60,10 @@ class FiguresTable(QTableWidget):
                 item.setTextAlignment(side | Qt.AlignmentFlag.AlignVCenter)
                 rgb = colours[column] if column < len(colours) else None
                 if rgb is not None:
-                    item.setIcon(QIcon(dot(rgb, 12)))
+                    spot, icon = dot(rgb, 12), QIcon()
+                    for mode in (QIcon.Mode.Normal, QIcon.Mode.Selected):  # the same where the row is chosen
+                        icon.addPixmap(spot, mode)
+                    item.setIcon(icon)
                 if n < len(muted) and muted[n]:
                     item.setForeground(QColor(self._muted))
                 self.setItem(n, column, item)
