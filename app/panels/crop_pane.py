@@ -29,6 +29,8 @@ ROOM = 2.2
 """Times the outline's extent that is seen."""
 LEAST = 0.22
 """Of the photo's width and height that is seen at least."""
+SMOOTHED, SPECK = 400, 9
+"""From so many pixels on, holes and islands of at most so many are not outlined."""
 Bool = NDArray[np.bool_]
 
 
@@ -116,7 +118,19 @@ def outline(inside: Bool) -> tuple[QPainterPath, QRectF]:
     path = QPainterPath()
     path.addRegion(QRegion(QBitmap.fromImage(mono)))
     to_parts = QTransform.fromScale(1 / w, 1 / h).translate(left, top)
-    return to_parts.map(path.simplified()), to_parts.mapRect(QRectF(0, 0, some.shape[1], some.shape[0]))
+    path = path.simplified()
+    if inside.sum() > SMOOTHED:
+        path = _without_specks(path)
+    return to_parts.map(path), to_parts.mapRect(QRectF(0, 0, some.shape[1], some.shape[0]))
+
+
+def _without_specks(path: QPainterPath) -> QPainterPath:
+    """Without holes and islands of a few pixels, which are between voxels."""
+    out = QPainterPath()
+    for polygon in path.toSubpathPolygons(QTransform()):
+        if polygon.boundingRect().width() * polygon.boundingRect().height() > SPECK:
+            out.addPolygon(polygon)
+    return out
 
 
 def shown_part(box: QRectF, aspect: float, wanted: float) -> QRectF:
@@ -133,7 +147,11 @@ def shown_part(box: QRectF, aspect: float, wanted: float) -> QRectF:
         width = height * shape
     else:
         height = width / shape
-    if (least := min(width, height)) > 1:
+    if height > 1 and box.width() * 1.1 <= shape <= 1:  # rather less room than a photo that does not fill the place
+        width, height = shape, 1.0
+    elif width > 1 and box.height() * 1.1 <= 1 / shape <= 1:
+        width, height = 1.0, 1 / shape
+    elif (least := min(width, height)) > 1:
         width, height = width / least, height / least
     centre = box.center()
     x = 0.5 if width >= 1 else min(max(centre.x(), width / 2), 1 - width / 2)

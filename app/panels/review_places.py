@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QFontMetrics
+from PySide6.QtGui import QFontMetrics, QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from app.panels.crop_pane import CropPane
@@ -68,6 +68,11 @@ class PlacesList(QWidget):
         column.addWidget(self.table, 2)
         column.addWidget(self.detail, 3)
         self._listed: tuple[Disagreement, ...] = ()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        for crop in self.crops:  # more height would but show what is above and below the photo
+            crop.setMaximumHeight(max(120, round(0.42 * self.width())))
 
     def show_view(self, view: ReviewView) -> None:
         s = view.state

@@ -32,7 +32,7 @@ class FiguresTable(QTableWidget):
             mode = QHeaderView.ResizeMode.Stretch if column < words else QHeaderView.ResizeMode.Fixed
             self.horizontalHeader().setSectionResizeMode(column, mode)
             if column >= words:
-                self.setColumnWidth(column, self.fontMetrics().horizontalAdvance(max(text, "00,000", key=len)) + 20)
+                self.setColumnWidth(column, self.fontMetrics().horizontalAdvance(max(text, "00,000", key=len)) + 24)
         self.horizontalHeader().setHighlightSections(False)
         self.verticalHeader().hide()
         self.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
