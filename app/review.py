@@ -63,6 +63,7 @@ class ReviewDesk:
         self._loading: set[int] = set()
         self._quiet: set[int] = set()  # jobs that only bring up to date what is shown
         self._next: int | None = None  # place in the list to go to once the next one is there
+        self._settling = 0  # id of the last request to
         self._offering = False  # what has no label yet is to be gone through
         self._carried: Carried | None = None
         self._arriving: ExamplesDescribed | None = None  # to be looked for once the other scene is there
@@ -227,12 +228,17 @@ class ReviewDesk:
         if r.page == "compare" and first:
             self.skip()
             return
-        self._next = place
         of = r.looked.of
         if r.page == "compare":
+            self._next = place
             self._take(of.rows)
-        else:
-            self._annotate.ask(SettleConflict(rows=of.rows, class_id=(of.a if first else of.b).class_id))
+        elif r.found is not None:
+            left = tuple(c for c in r.found.conflicts if c is not of)
+            self._set(found=replace(r.found, conflicts=left))  # until the list is made anew
+            self.look(min(place, len(left) - 1))
+            request = SettleConflict(rows=of.rows, class_id=(of.a if first else of.b).class_id)
+            self._settling = request.id
+            self._annotate.ask(request)
 
     def _place(self) -> int | None:
         looked = self.state.looked
@@ -342,6 +348,8 @@ class ReviewDesk:
         r = self.state
         if id == r.looking:
             self._set(looking=0)
+        if id == self._settling:
+            self.find_conflicts(quietly=True)
         if id == r.comparing:
             self._set(comparing=0)
         if self._carried is not None and id == self._carried.waiting:

@@ -100,7 +100,7 @@ class ComparePage(QWidget):
         self.by_position.setVisible(elsewhere is not None)
         for widget in (self.summary, self.legend, self.table, self.stop, self.places):
             widget.setVisible(there)
-        self.told.setVisible(found is not None and bool(found.told))
+        self.told.setVisible(found is not None and bool(found.told or found.left_out))
         self.take.setVisible(there and bool(s.only))
         if found is None:
             return
@@ -113,7 +113,8 @@ class ComparePage(QWidget):
             self.summary.setToolTip(
                 "Of all voxels that either labelled, how many both label alike; κ of those that both labelled"
             )
-            self.told.setText(" ".join(found.told))
+            more = f"{found.left_out} smaller places are not listed." if found.left_out else ""
+            self.told.setText(" ".join([*found.told, more]).strip())
             self.table.show_rows([
                 ((c.name, f"{c.mine:,}", f"{c.theirs:,}", f"{c.iou:.2f}",
                   "–" if c.instance_iou is None else f"{c.instance_iou:.2f}"),

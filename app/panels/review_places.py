@@ -13,7 +13,6 @@ from app.review_view import ReviewView
 from app.theme import GAP, Theme
 from engine.api.reviewing import Disagreement, Side
 
-MOST_SHOWN = 200
 LEFT_ELIDED = Qt.TextElideMode.ElideMiddle
 
 
@@ -78,11 +77,11 @@ class PlacesList(QWidget):
         s = view.state
         if s.listed is not self._listed:
             self._listed = s.listed
-            self.table.show_rows([self._row(view, d) for d in s.listed[:MOST_SHOWN]])
+            self.table.show_rows([self._row(view, d) for d in s.listed])
         self.table.setVisible(bool(s.listed))
         looked = s.looked
         at = None if looked is None else next((n for n, d in enumerate(s.listed) if d is looked.of), None)
-        self.table.show_chosen(at if at is not None and at < MOST_SHOWN else None)
+        self.table.show_chosen(at)
         self.detail.setVisible(looked is not None)
         if looked is None:
             return

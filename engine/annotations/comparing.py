@@ -106,7 +106,7 @@ def compared(
     return AnnotationsCompared(
         id=id, version=version, name=theirs.name, classes=tuple(r for _, r in rows), mine=number[of_a],
         theirs=number[of_b], agreed=found.agreed, kappa=found.kappa, differ=found.differ, places=tuple(places[:MOST]),
-        told=theirs.told,
+        left_out=max(0, len(places) - MOST), told=theirs.told,
     )  # fmt: skip
 
 

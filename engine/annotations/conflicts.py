@@ -13,6 +13,9 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
 
 from engine.annotations.edits import Edit
 from engine.annotations.state import AnnotationState
@@ -28,7 +31,11 @@ Bool = NDArray[np.bool_]
 LEAST_VOXELS = 8
 """Smaller places of the same two are told as one: rims of strokes fall apart."""
 MOST = 300
-SLICE_EDITS = 16
+FEW = 2000
+TOUCHING = 1.8
+"""Farthest centres, in voxels, of two that touch by face, edge or corner."""
+SLICE = 16
+"""Edits, or voices, between two yields."""
 NOTE = "reading what photos said"
 UNLABELLED = ("unlabelled", (128, 128, 128))
 
@@ -63,18 +70,21 @@ def find_conflicts(state: AnnotationState, edits: Iterable[Edit], grid: Radiance
         AnnotationError: an edit cannot be read back.
     """
     labels = state.labels.copy()
-    voices = yield from _voices(edits, len(labels))
-    yield Progress(0, 0, "edits", NOTE)
+    voices = yield from _last_words((yield from _voices(edits, len(labels))), len(labels))
     sides = {c.id: (c.name, c.rgb) for c in state.palette}
     out: list[Disagreement] = []
-    for a, b, rows in _against(voices, labels, set(sides)):
-        yield Progress(0, 0, "edits", "comparing")
+    groups = yield from _against(voices, labels, set(sides))
+    for (a, b), some in groups.items():
+        yield Progress(0, 0, "edits", NOTE)
+        rows = np.unique(np.concatenate(some))
         first, second = (Side(v, c, *sides.get(c, UNLABELLED), mask=m) for v, c, m in (a, b))
         out += apart(grid, rows, first, second)
+    if not out:
+        return Found((), 0, 0)
     out.sort(key=lambda c: (-len(c.rows), c.rows[0]))
+    yield Progress(0, 0, "edits", NOTE)
     touched = np.zeros(len(labels), np.bool_)
-    for c in out:
-        touched[c.rows] = True
+    touched[np.concatenate([c.rows for c in out])] = True
     return Found(tuple(out[:MOST]), int(touched.sum()), max(0, len(out) - MOST))
 
 
@@ -83,12 +93,14 @@ def _voices(edits: Iterable[Edit], voxels: int) -> Job[list[Voice]]:
     decided = np.zeros(voxels, np.bool_)
     out: list[Voice] = []
     for number, edit in enumerate(edits):
-        if number % SLICE_EDITS == 0:
+        if number % SLICE == 0:
             yield Progress(number, 0, "edits", NOTE)
         photos = [s for s in edit.said if s.view is not None]
-        for said in reversed(photos):
+        for n, said in enumerate(reversed(photos), start=1):
             rows = said.rows()
             out.append(Voice(said.view, said.class_id, said.mask, rows[~decided[rows]]))
+            if n % SLICE == 0:
+                yield Progress(number, 0, "edits", NOTE)
         delta = edit.labels
         if any(s.mask for s in photos) and delta is not None:
             rows = delta.rows()
@@ -100,11 +112,10 @@ def _voices(edits: Iterable[Edit], voxels: int) -> Job[list[Voice]]:
                 decided[said.rows()] = True
         if delta is not None and not photos:
             decided[delta.rows()] = True
-    yield Progress(0, 0, "edits", NOTE)
-    return _last_words(out, voxels)
+    return out
 
 
-def _last_words(voices: list[Voice], voxels: int) -> list[Voice]:
+def _last_words(voices: list[Voice], voxels: int) -> Job[list[Voice]]:
     """Without what was said of a voxel before by the same photo; in the same order."""
     of: dict[int | None, list[int]] = {}
     for n, v in enumerate(voices):
@@ -116,28 +127,33 @@ def _last_words(voices: list[Voice], voxels: int) -> list[Voice]:
             rows = voices[n].rows
             out[n] = voices[n]._replace(rows=rows[~heard[rows]])
             heard[rows] = True
+            if n % SLICE == 0:
+                yield Progress(0, 0, "edits", NOTE)
         for n in spoken:
             heard[voices[n].rows] = False
     return [v for v in out if len(v.rows)]
 
 
 Told = tuple[int | None, int, bool]
+Against = dict[tuple[Told, Told], list[Rows]]
+"""Who said what, against whom, of which voxels."""
 
 
-def _against(voices: list[Voice], labels: NDArray[np.uint16], known: set[int]) -> list[tuple[Told, Told, Rows]]:
-    """Who said what, against whom, of which voxels."""
+def _against(voices: list[Voice], labels: NDArray[np.uint16], known: set[int]) -> Job[Against]:
     # of the photos that say what the voxel is labelled, the one that said it last
     speaker = np.full(len(labels), -1, np.int64)
+    said_by_photo: dict[int, Bool] = {}
     for n in range(len(voices) - 1, -1, -1):
         v = voices[n]
         if v.view is not None:
             speaker[v.rows[labels[v.rows] == v.class_id]] = n
-    said_by_photo: dict[int, Bool] = {}
-    for v in voices:
-        if v.view is not None:
             said_by_photo.setdefault(v.class_id, np.zeros(len(labels), np.bool_))[v.rows] = True
-    groups: dict[tuple[Told, Told], list[Rows]] = {}
-    for v in voices:
+        if n % SLICE == 0:
+            yield Progress(0, 0, "edits", NOTE)
+    groups: Against = {}
+    for number, v in enumerate(voices):
+        if number % SLICE == 0:
+            yield Progress(0, 0, "edits", NOTE)
         rows = v.rows[(labels[v.rows] != v.class_id) & (labels[v.rows] != NOTHING)]
         if v.view is None:  # who is against the scene is a photo, and what a photo had said first is its own
             rows = rows[speaker[rows] >= 0]
@@ -150,17 +166,28 @@ def _against(voices: list[Voice], labels: NDArray[np.uint16], known: set[int]) -
             n, now = int(both) >> 16, int(both) & 0xFFFF
             other: Told = (None, now, False) if n < 0 else (voices[n].view, now, voices[n].mask)
             groups.setdefault(((v.view, v.class_id, v.mask), other), []).append(rows[key == both])
-    return [(a, b, np.unique(np.concatenate(rows))) for (a, b), rows in groups.items()]
+    return groups
 
 
 def apart(grid: RadianceGrid, rows: Rows, a: Side, b: Side) -> list[Disagreement]:
     """One for each connected part of voxels (N,) of a grid, and one for all that are small."""
-    inside = np.zeros(len(grid.index), np.bool_)
-    inside[rows] = True
-    part = parts(grid, inside)[rows]
+    part = _parts(grid, rows)
     size = np.bincount(part)
-    out = [Disagreement(rows[part == n], a, b) for n in np.flatnonzero(size >= LEAST_VOXELS)]
+    order = np.argsort(part, kind="stable")
+    some = np.split(rows[order], np.cumsum(size)[:-1])
+    out = [Disagreement(voxels, a, b) for voxels in some if len(voxels) >= LEAST_VOXELS]
     small = rows[size[part] < LEAST_VOXELS]
     if len(small):
-        out.append(Disagreement(small, a, b, scattered=len(np.unique(part[size[part] < LEAST_VOXELS])) > 1))
+        out.append(Disagreement(small, a, b, scattered=sum(0 < n < LEAST_VOXELS for n in size.tolist()) > 1))
     return out
+
+
+def _parts(grid: RadianceGrid, rows: Rows) -> NDArray[np.int32]:
+    """(N,) numbers of the connected parts that voxels are in; few voxels are compared with each other alone."""
+    if len(rows) > FEW:
+        inside = np.zeros(len(grid.index), np.bool_)
+        inside[rows] = True
+        return parts(grid, inside)[rows]
+    pairs = cKDTree(grid.index[rows]).query_pairs(TOUCHING, output_type="ndarray")
+    links = coo_array((np.ones(len(pairs), np.bool_), (pairs[:, 0], pairs[:, 1])), shape=(len(rows), len(rows)))
+    return connected_components(links, directed=False)[1]

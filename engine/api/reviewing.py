@@ -159,7 +159,7 @@ class AnnotationsCompared(Reply):
         agreed: share of the voxels labelled by either on which both say the same.
         kappa: Cohen's, over the voxels labelled by both; None where chance leaves nothing to say.
         differ: how many voxels differ.
-        places: where they do, the largest first.
+        places: where they do, the largest first; ``left_out``: how many smaller ones are not among them.
         told: what the file could not say here, one line a kind.
     """
 
@@ -172,6 +172,7 @@ class AnnotationsCompared(Reply):
     kappa: float | None
     differ: int
     places: tuple[Disagreement, ...]
+    left_out: int
     told: tuple[str, ...]
 
 
