@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,12 +11,10 @@ import numpy as np
 from app.annotate import AnnotateDesk
 from app.annotate_state import Offer
 from app.controller import Controller
-from app.repository_state import real
 from app.review_state import Page, ReviewState, compared_marks, looked_at, photos_left, rows_of_class
 from app.state import AppState, with_item, with_job
-from engine.api.annotated import ReviewFound, Suggested, SuggestionsFound
+from engine.api.annotated import ReviewFound, Suggested
 from engine.api.annotating import FileFormat
-from engine.api.annotations import LabelClass
 from engine.api.replies import Failed, JobCancelled, JobFinished, JobProgress, PhotoLoaded, Reply
 from engine.api.requests import LoadPhoto, Request
 from engine.api.reviewing import (
@@ -25,28 +23,14 @@ from engine.api.reviewing import (
     CompareAnnotations,
     ComparedElsewhere,
     ConflictsFound,
-    DescribeExamples,
     Disagreement,
-    ExamplesDescribed,
     FindConflicts,
     SettleConflict,
     StopComparing,
-    SuggestFrom,
     TakeTheirs,
 )
 
 PHOTO_SIDE = 1600
-
-
-@dataclass(frozen=True)
-class Carried:
-    """A class on its way to another scene. ``scene``: the name of where it comes from; ``path``: of where it goes;
-    ``waiting``: id of the request whose answer is waited for."""
-
-    label: LabelClass
-    scene: str
-    path: str
-    waiting: int
 
 
 class ReviewDesk:
@@ -65,8 +49,6 @@ class ReviewDesk:
         self._next: int | None = None  # place in the list to go to once the next one is there
         self._settling = 0  # id of the last request to
         self._offering = False  # what has no label yet is to be gone through
-        self._carried: Carried | None = None
-        self._arriving: ExamplesDescribed | None = None  # to be looked for once the other scene is there
         controller.join(self)
         controller.store.listen(self._follow)
 
@@ -244,47 +226,6 @@ class ReviewDesk:
         looked = self.state.looked
         return None if looked is None else _same(self.state.listed, looked.of)
 
-    # --- other scenes
-
-    def carry(self, path: str) -> None:
-        """Look in another capture for what is like the selection, or like the things of the class in hand."""
-        s, a = self._store.state, self._annotate.state
-        if s.scene is None or a.marks is None or a.class_in_hand is None:
-            self._annotate.say("Choose a class first: what is found is labelled with it.")
-            return
-        rows = None if a.lit is None else a.lit.rows
-        request = DescribeExamples(rows=rows, class_id=a.class_id)
-        self._carried = Carried(a.class_in_hand, s.scene.name, path, request.id)
-        self._annotate.ask(request)
-
-    def _described(self, reply: ExamplesDescribed, carried: Carried) -> None:
-        self._arriving = reply
-        self._controller.open(carried.path)
-
-    def _arrived(self, s: AppState) -> None:
-        """The other capture is open, or something else is."""
-        carried, described = self._carried, self._arriving
-        if carried is None or described is None or s.scene is None:
-            return
-        self._arriving = None
-        if real(s.scene.path) != real(carried.path):
-            self._carried = None
-            return
-        request = SuggestFrom(examples=described.examples, encoder=described.encoder)
-        self._carried = replace(carried, waiting=request.id)
-        self._annotate.say(f"Looking for what is like {carried.label.name} once the scene is ready.")
-        self._annotate.ask(request)
-
-    def _suggested(self, reply: SuggestionsFound, carried: Carried) -> None:
-        self._carried = None
-        title = f"Like {carried.label.name} of {carried.scene}"
-        if not reply.suggestions:
-            self._annotate.say(f"{title}: nothing here is.")
-            return
-        found = reply.suggestions
-        offer = Offer(title, self._annotate.state.class_id, found, len(found), carried.label)
-        self._annotate.set(offer=offer, selection=None)
-
     # --- following the state
 
     def _follow(self, old: AppState, new: AppState) -> None:
@@ -293,10 +234,7 @@ class ReviewDesk:
             self._quiet.clear()
             self._next, self._offering = None, False
             self._store.update(review=ReviewState(open=old.review.open, page=old.review.page))
-            self._arrived(new)
             return
-        if old.opening is not None and new.opening is None:
-            self._carried = self._arriving = None  # it could not be opened
         before, after = old.annotate.marks, new.annotate.marks
         if before is after:
             return
@@ -315,7 +253,6 @@ class ReviewDesk:
 
     def receive(self, reply: Reply) -> bool:
         """Take a reply; whether it was about reviewing alone."""
-        carried = self._carried
         match reply:
             case ConflictsFound():
                 self._conflicts(reply)
@@ -323,10 +260,6 @@ class ReviewDesk:
                 self._compared(reply)
             case ComparedElsewhere():
                 self._set(elsewhere=reply, comparing=0, compared=None, marks=None, only=0)
-            case ExamplesDescribed() if carried is not None and carried.waiting == reply.id:
-                self._described(reply, carried)
-            case SuggestionsFound() if carried is not None and carried.waiting == reply.id:
-                self._suggested(reply, carried)
             case PhotoLoaded() if reply.id in self._loading:
                 self._loading.discard(reply.id)
                 kept = dict(list(self._store.state.photos.items())[-5:])
@@ -352,8 +285,6 @@ class ReviewDesk:
             self.find_conflicts(quietly=True)
         if id == r.comparing:
             self._set(comparing=0)
-        if self._carried is not None and id == self._carried.waiting:
-            self._carried = self._arriving = None
         self._next = None
 
     def _conflicts(self, reply: ConflictsFound) -> None:

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QFileDialog, QInputDialog, QLineEdit
 
 from app.annotate_files import FORMATS
 from app.canvas.under import triple
+from app.carrying import CarryDesk
 from app.docks import bring_to_front, grow, in_front
 from app.panels.review import ReviewPanel
 from app.repository import eye_on
@@ -38,6 +39,7 @@ class ReviewUi(QObject):
         super().__init__(window)
         self._window = window
         self.desk = ReviewDesk(window.controller, window.annotate.desk, window.bridge.send)
+        self.carrying = CarryDesk(window.controller, window.annotate.desk)
         self.panel = ReviewPanel()
         self._looked: Looked | None = None
         self._grown = False
@@ -117,7 +119,7 @@ class ReviewUi(QObject):
         text = f"In which scene is what is like this {label.name} to be looked for? It is opened."
         name, agreed = QInputDialog.getItem(self._window, "Suggest in another scene", text, names, 0, False)
         if agreed and name in names:
-            self.desk.carry(scenes[names.index(name)].path)
+            self.carrying.carry(scenes[names.index(name)].path)
 
     # --- the rest
 
