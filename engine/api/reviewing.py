@@ -190,8 +190,8 @@ class ComparedElsewhere(Reply):
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """What something that was labelled is like: its unit ``image`` feature (D,), ``size`` and ``extent`` (3,), free of
-    a scene's unit, so that it can be looked for in another scene of the same encoder."""
+    """What something that was labelled is like: its unit ``image`` feature (D,) without what its scene shares, ``size``
+    and ``extent`` (3,), free of a scene's unit, so that it can be looked for in another scene of the same encoder."""
 
     image: NDArray[np.float64]
     size: float
