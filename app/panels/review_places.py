@@ -49,6 +49,7 @@ class PlacesList(QWidget):
             button.clicked.connect(lambda _=False, first=n == 0: self.accepted.emit(first))
             column = QVBoxLayout()
             column.setSpacing(3)
+            column.addStretch()
             column.addWidget(head)
             column.addWidget(crop, 1)
             pair.addLayout(column, 1)
