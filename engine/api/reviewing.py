@@ -108,7 +108,9 @@ class CompareAnnotations(ReviewRequest):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CompareAgain(ReviewRequest):
-    """The same file and what is annotated now: AnnotationsCompared."""
+    """The same file and what is annotated now: AnnotationsCompared. Clicks and strokes go before."""
+
+    priority: ClassVar[Priority] = Priority.IMAGE
 
     @property
     def key(self) -> str:
