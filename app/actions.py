@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from app.actions_review import Reviews, review_actions
 from app.annotate_state import Tool
 from app.bookmarks import Bookmarks
 from app.canvas.home import NamedView
@@ -72,7 +73,6 @@ class Annotates(Protocol):
     def box_around(self) -> None: ...
     def alike(self) -> None: ...
     def by_words(self) -> None: ...
-    def review(self) -> None: ...
     def import_classes(self) -> None: ...
     def export_classes(self) -> None: ...
     def bring_in(self) -> None: ...
@@ -100,6 +100,8 @@ class Target(Protocol):
     def repository(self) -> KeepsScenes: ...
     @property
     def annotate(self) -> Annotates: ...
+    @property
+    def review(self) -> Reviews: ...
     def toggle_panels(self) -> None: ...
     def ask(self) -> None: ...
     def ask_like(self) -> None: ...
@@ -330,16 +332,15 @@ ACTIONS: tuple[Action, ...] = (
            "Places like the selection, or like the last thing labelled: Enter accepts, Backspace refuses", group=4),
     Action("annotate_words", "Suggest by words…", "Annotate", lambda t: t.annotate.by_words(), "Shift+W", "",
            "Places that words mean, such as all chairs: Enter accepts, Backspace refuses", group=4),
-    Action("annotate_review", "Review", "Annotate", lambda t: t.annotate.review(), "Shift+V", "",
-           "What is not labelled yet, and what was done", group=4),
+    *review_actions(Action),
     Action("classes_import", "Import classes…", "Annotate", lambda t: t.annotate.import_classes(), "", "",
-           "Add the classes of a list", group=5),
+           "Add the classes of a list", group=6),
     Action("classes_export", "Export classes…", "Annotate", lambda t: t.annotate.export_classes(), "", "",
-           "Save the classes as a list for other captures", group=5),
+           "Save the classes as a list for other captures", group=6),
     Action("annotations_import", "Import annotations…", "Annotate", lambda t: t.annotate.bring_in(), "", "",
-           "As one step that can be undone", group=6),
+           "As one step that can be undone", group=7),
     Action("annotations_export", "Export annotations…", "Annotate", lambda t: t.annotate.export(), "Ctrl+Alt+E", "",
-           "COCO, PLY, NPZ, KITTI, labelCloud, ScanNet, or our own JSON", group=6),
+           "COCO, PLY, NPZ, KITTI, labelCloud, ScanNet, or our own JSON", group=7),
 
     Action("clear", "Clear match", "Help", lambda t: t.controller.escape(), "Esc", "", "One step back"),
     Action("commands", "Find a command…", "Help", lambda t: t.commands.toggle(), "Ctrl+Shift+P", "",
@@ -364,7 +365,8 @@ SELECTING: tuple[tuple[str, str], ...] = (
     ("Wheel", "More or less of it (Ctrl: nearer)"),
     ("1 … 9, 0", "Label it with that class"),
     ("Enter", "Label it; accept a suggestion"),
-    ("Backspace", "Let it go; refuse a suggestion"),
+    ("Backspace", "Let it go; refuse a suggestion; skip"),
+    ("A, B", "In a review: the first is right, the second"),
     ("Delete", "Erase its labels"),
     ("+ −", "Grow, shrink"),
     ("Shift-wheel", "In a large photo: size of the brush"),

@@ -157,12 +157,14 @@ class Offer:
         class_id: that an accepted one gets.
         left: those not decided yet, the present one first.
         total: how many there were.
+        carried: a class of another scene, that an accepted one gets; None: the class in hand.
     """
 
     title: str
     class_id: int
     left: tuple[Suggested, ...]
     total: int
+    carried: LabelClass | None = None
 
 
 @dataclass(frozen=True)
@@ -205,6 +207,12 @@ class AnnotateState:
     def class_in_hand(self) -> LabelClass | None:
         """The class that is given."""
         return None if self.marks is None else self.marks.label_class(self.class_id)
+
+    @property
+    def given(self) -> LabelClass | None:
+        """The class that what is lit gets."""
+        carried = None if self.offer is None else self.offer.carried
+        return self.class_in_hand if carried is None else carried
 
     @property
     def lit(self) -> Selection | None:

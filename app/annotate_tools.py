@@ -22,7 +22,8 @@ from engine.api.annotating import (
     StrokeKind,
     StrokeUse,
 )
-from engine.api.annotations import NOTHING
+from engine.api.annotations import NOTHING, LabelClass
+from engine.api.reviewing import LabelAs
 from engine.api.scene import Float32
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ class AnnotateTools:
             self._desk.say(f"No class has the key {digit}.")
             return
         self._desk.choose(found.id)
+        if (offer := self._desk.state.offer) is not None:
+            self._desk.set(offer=replace(offer, carried=None))
         self.label()
 
     def label(self) -> None:
@@ -58,10 +61,10 @@ class AnnotateTools:
         s = self._desk.state
         if s.lit is None:
             return
-        if s.class_in_hand is None:
+        if s.given is None:
             self._desk.say(NO_CLASS)
         elif s.offer is not None:
-            self._decide(s.offer, s.class_id)
+            self._decide(s.offer, s.given)
         else:
             self._desk.ask(LabelRows(rows=s.lit.rows, class_id=s.class_id))
             self._desk.set(selection=None)
@@ -80,10 +83,12 @@ class AnnotateTools:
             self._desk.ask(LabelRows(rows=s.lit.rows, class_id=NOTHING))
             self._desk.set(selection=None)
 
-    def _decide(self, offer: Offer, class_id: int | None) -> None:
+    def _decide(self, offer: Offer, given: LabelClass | None) -> None:
         first, *rest = offer.left
-        if class_id is not None:
-            self._desk.ask(LabelRows(rows=first.rows, class_id=class_id))
+        if given is not None and given is offer.carried:
+            self._desk.ask(LabelAs(rows=first.rows, name=given.name, rgb=given.rgb))
+        elif given is not None:
+            self._desk.ask(LabelRows(rows=first.rows, class_id=given.id))
         self._desk.set(offer=replace(offer, left=tuple(rest)) if rest else None)
         if not rest:
             self._desk.say(f"All of {offer.total} places are decided.")

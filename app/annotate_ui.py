@@ -66,7 +66,6 @@ class AnnotateUi(QObject):
         bar.take_actions(w.actions_by_id)
         panel.class_named.connect(self._add)
         panel.brought.connect(self.files.bring_over)
-        panel.region_chosen.connect(self._go)
         panel.place_chosen.connect(w.canvas.fly_to_point)
         panel.thing_removed.connect(self._remove_thing)
         panel.row_made.connect(self._row_made)
@@ -153,13 +152,6 @@ class AnnotateUi(QObject):
         if agreed:
             self.desk.by_words(words)
 
-    def review(self) -> None:
-        self.show()
-        if self.desk.state.review is None:
-            self.desk.review()
-        else:
-            self.desk.set(review=None)
-
     def import_classes(self) -> None:
         self.files.import_classes()
 
@@ -227,9 +219,6 @@ class AnnotateUi(QObject):
 
     def _size_brush(self, px: float) -> None:
         self.desk.set(brush_px=px)
-
-    def _go(self, region: Region) -> None:
-        self._window.canvas.frame(region, None)
 
     def _go_to_offer(self, offer: Offer | None) -> None:
         """See the suggestion that is to be decided, from a photo that has it in sight."""

@@ -19,10 +19,12 @@ def build_docks(
     images: QWidget,
     matches: QWidget,
     found: QWidget,
+    review: QWidget,
     repository: QWidget,
 ) -> dict[str, QDockWidget]:
-    """Dock the panels as they lie before the user moves them; training shares its place with jobs, found with
-    matches, annotate with layers and the repository with photos, both hidden until they are asked for."""
+    """Dock the panels as they lie before the user moves them; training shares its place with jobs, found and
+    review with matches, annotate with layers and the repository with photos; the last three are hidden until they are
+    asked for."""
     window.setTabPosition(Qt.DockWidgetArea.AllDockWidgetAreas, QTabWidget.TabPosition.North)
     docks = {
         "layers": _dock(window, "layers", "Layers", _scrolled(layers), LEFT),
@@ -32,6 +34,7 @@ def build_docks(
         "images": _dock(window, "images", "Photos", images, RIGHT),
         "matches": _dock(window, "matches", "Matches", matches, RIGHT),
         "found": _dock(window, "found", "Found", found, RIGHT),
+        "review": _dock(window, "review", "Review", review, RIGHT),
         "repository": _dock(window, "repository", "Repository", repository, RIGHT),
     }
     window.tabifyDockWidget(docks["layers"], docks["annotate"])
@@ -40,6 +43,8 @@ def build_docks(
     window.tabifyDockWidget(docks["jobs"], docks["training"])
     docks["jobs"].raise_()
     window.tabifyDockWidget(docks["matches"], docks["found"])
+    window.tabifyDockWidget(docks["found"], docks["review"])
+    docks["review"].hide()
     docks["matches"].raise_()
     window.tabifyDockWidget(docks["images"], docks["repository"])
     docks["images"].raise_()

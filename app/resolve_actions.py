@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from app.resolve_annotate import annotate_actions
 from app.resolve_repository import repository_actions
+from app.resolve_review import review_actions
 from app.state import AppState, Colouring
 from app.stepping import step_back
 from app.training_state import TRAINED
@@ -51,7 +52,7 @@ def actions(state: AppState, colouring: Colouring) -> ActionsView:
         "training",
         "open_session",
     }
-    enabled |= training_actions(state) | repository_actions(state)
+    enabled |= training_actions(state) | repository_actions(state) | review_actions(state)
     enabled |= {name for name, count in (("undo", state.undoable), ("redo", state.redoable)) if count}
     annotating, checked_tools = annotate_actions(state)
     enabled |= annotating

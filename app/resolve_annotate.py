@@ -52,10 +52,11 @@ def _obstacle(state: AppState) -> str:
 def _hint(state: AppState) -> str:
     """What the tool in hand, or what is lit, can be done with now."""
     a = state.annotate
-    named = "" if a.class_in_hand is None else f" as {a.class_in_hand.name}"
+    named = "" if a.given is None else f" as {a.given.name}"
     if a.offer is not None and a.offer.left:
         place = a.offer.total - len(a.offer.left) + 1
-        which = f"{a.offer.title}: {place} of {a.offer.total}, {a.offer.left[0].score:.2f}"
+        score = a.offer.left[0].score
+        which = f"{a.offer.title}: {place} of {a.offer.total}{f', {score:.2f}' if score < 1 else ''}"
         return f"{which} · Enter labels it{named} · Backspace refuses it"
     if a.waiting and a.selection is None:
         return "Looking for what is meant…"
@@ -77,7 +78,7 @@ def annotate_actions(state: AppState) -> tuple[frozenset[str], frozenset[str]]:
     if ready:
         enabled |= {"annotate_class", "annotate_words", "classes_import", "annotations_import", *_tools(a)}
     if a.marks is not None:
-        enabled |= {"annotate_review", "labels"}
+        enabled |= {"labels"}
         if a.marks.things.palette:
             enabled |= {"classes_export"}
         if not a.marks.empty:

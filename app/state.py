@@ -12,6 +12,7 @@ from app.bookmarks import Bookmark
 from app.clip import WHOLE, Clip
 from app.prompt_state import Prompt, PromptAnswer
 from app.repository_state import Placed, RepositoryState
+from app.review_state import ReviewState
 from app.ruler import NONE, Ruler
 from app.training_state import Training
 from engine.api.replies import (
@@ -190,6 +191,7 @@ class AppState:
     placed: Placed | None = None  # a photo from elsewhere, over the scene
     repository: RepositoryState = field(default_factory=RepositoryState)
     annotate: AnnotateState = field(default_factory=AnnotateState)
+    review: ReviewState = field(default_factory=ReviewState)
 
     panel_mode: PanelMode = "photo"
     sort: Sort = "index"

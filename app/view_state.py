@@ -16,6 +16,7 @@ from app.clip import Box, Clip
 from app.prompt_state import Prompt, PromptAnswer
 from app.repository_state import Placed
 from app.resolve_repository import PlacedView, RepositoryView
+from app.review_view import ReviewView
 from app.ruler import Ruler
 from app.state import Answer, Banner, Colouring, Job, KeypointColouring, Layer, PanelMode, Sort, ThemeName
 from app.training_state import Training
@@ -348,5 +349,6 @@ class ViewState:
     repository: RepositoryView
     placed: PlacedView
     annotate: AnnotateView
+    review: ReviewView
     encoders: tuple[tuple[str, ...], str]
     theme: ThemeName

@@ -45,6 +45,7 @@ from app.panels.shortcuts import ShortcutSheet
 from app.panels.status import StatusLabels
 from app.panels.training import TrainingPanel
 from app.repository_ui import RepositoryUi
+from app.review_ui import ReviewUi
 from app.session_file import SUFFIX
 from app.sessions import Sessions
 from app.settings import LAYOUT_VERSION, Settings
@@ -109,6 +110,7 @@ class Window(QMainWindow):
         self.marks = Marks(self.controller)
         self.repository = RepositoryUi(self, settings)
         self.annotate = AnnotateUi(self)
+        self.review = ReviewUi(self)
         self._build()
         self._make_actions()
         wire(self)
@@ -158,6 +160,7 @@ class Window(QMainWindow):
             images=self.images,
             matches=self.matches,
             found=self.found,
+            review=self.review.panel,
             repository=self.repository.panel,
         )
         self.status = StatusLabels(self.statusBar())
@@ -231,6 +234,8 @@ class Window(QMainWindow):
                 self.repository.show_view(part)
             case "annotate":
                 self.annotate.show_view(part)
+            case "review":
+                self.review.show_view(part)
             case "placed":
                 self.repository.bar.show_placed(part)
             case "bookmarks":
@@ -261,6 +266,7 @@ class Window(QMainWindow):
                 self.actions_by_id[spec.id].setIcon(icons.icon(spec.icon, t))
         panels = (self.images, self.layers, self.jobs, self.training, self.matches, self.banner, self.repository)
         self.annotate.set_theme(t)
+        self.review.set_theme(t)
         for panel in panels:
             panel.set_theme(t)
 

@@ -6,7 +6,7 @@ import math
 import time
 from typing import TYPE_CHECKING, Any
 
-from engine.annotations.cli import AnnotateExport, AnnotateImport, AnnotateStats, BenchSelect
+from engine.annotations.cli import AnnotateDiff, AnnotateExport, AnnotateImport, AnnotateStats, BenchSelect
 from engine.api.errors import CaptureError, QueryError
 from engine.api.replies import JobFinished, MatchReply
 from engine.api.requests import EncodeViews, FitGrid, MatchQuery, PixelSource
@@ -63,7 +63,7 @@ def run(command: Any) -> dict[str, Any]:
             from engine.metrics import repository_bench
 
             return repository_bench.run(command)
-        case AnnotateExport() | AnnotateImport() | AnnotateStats() | BenchSelect():
+        case AnnotateExport() | AnnotateImport() | AnnotateStats() | AnnotateDiff() | BenchSelect():
             from engine.annotations import commands
 
             return commands.run(command)
@@ -266,6 +266,10 @@ def describe(command: Any, answer: dict[str, Any]) -> str:
             return table(pairs) if pairs else "No two scenes are of one place."
         case IndexList():
             return table(answer["scenes"])
+        case AnnotateDiff():
+            from engine.annotations.diff_commands import as_text
+
+            return as_text(answer, table(answer["rows"]))
         case _ if "rows" in answer:
             return table([{k: v for k, v in row.items() if not isinstance(v, list)} for row in answer["rows"]])
         case _:

@@ -74,6 +74,34 @@ def test_in_looked_over_and_out_again(made: tuple[Path, Path, Path], tmp_path: P
     assert kept.palette == [CHAIR, TABLE]
 
 
+@pytest.mark.slow
+def test_two_files_are_compared(made: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    capture, cache, file = made
+    other = tmp_path / "other.npz"
+    with np.load(file) as z:
+        arrays = dict(z)
+    cube = np.flatnonzero(arrays["labels"])
+    arrays["labels"][cube[: len(cube) // 4]] = 2
+    np.savez(other, **arrays)
+    answer = json.loads(condense("annotate", "diff", capture, file, other, "--json", cache=cache).stdout)
+    kept = len(cube) - len(cube) // 4
+    rows = {r["class"]: r for r in answer["rows"]}
+    assert (rows["chair"]["a"], rows["chair"]["b"], rows["chair"]["both"]) == (len(cube), kept, kept)
+    assert rows["chair"]["iou"] == pytest.approx(kept / len(cube), abs=1e-4)
+    assert rows["table"]["iou"] == 0
+    assert answer["differ"] == len(cube) // 4
+    assert answer["agreed"] == pytest.approx(kept / len(cube), abs=1e-4)
+    arrays["meta"] = np.frombuffer(
+        bytes(arrays["meta"]).replace(open_capture(capture).fingerprint.encode(), b"another"), np.uint8
+    )
+    np.savez(other, **arrays)
+    run = condense("annotate", "diff", capture, file, other, cache=cache, code=2)
+    assert "another capture" in run.stderr
+    assert "--by-position" in run.stderr
+    run = condense("annotate", "diff", capture, file, other, "--by-position", cache=cache)
+    assert "labelled alike" in run.stdout
+
+
 @pytest.mark.parametrize(
     ("args", "says"),
     [
@@ -81,6 +109,7 @@ def test_in_looked_over_and_out_again(made: tuple[Path, Path, Path], tmp_path: P
         (("import", "CAPTURE", "nowhere.json"), "no such file"),
         (("import", "CAPTURE", "BROKEN"), "to mend"),
         (("stats", "/nowhere"), "/nowhere"),
+        (("diff", "CAPTURE", "nowhere.json", "BROKEN"), "no such file"),
     ],
 )
 def test_mistakes_are_one_message(

@@ -1,8 +1,7 @@
-"""The annotate dock: tools, classes, progress and review; what to do while there is nothing."""
+"""The annotate dock: tools, classes and progress; what to do while there is nothing."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 
 from PySide6.QtCore import QPoint, QSize, Qt, Signal
@@ -38,15 +37,14 @@ WHAT = (
 MOST_ROWS = 6
 """Of the list of things that are seen at once."""
 MENU = (
-    "annotate_words", "annotate_alike", "", "annotate_review", "", "classes_import", "classes_export", "",
-    "annotations_import", "annotations_export",
+    "annotate_words", "annotate_alike", "review_carry", "", "annotate_review", "review_conflicts", "review_compare", "",
+    "classes_import", "classes_export", "", "annotations_import", "annotations_export",
 )  # fmt: skip
 
 
 class AnnotatePanel(QWidget):
     class_named = Signal(str)
     brought = Signal()  # annotations of another grid
-    region_chosen = Signal(object)
     place_chosen = Signal(tuple)  # pos_w
     thing_removed = Signal(str, int)  # kind, id
     row_made = Signal(object)  # a ClassRow, to be connected
@@ -93,11 +91,6 @@ class AnnotatePanel(QWidget):
         self.things.itemClicked.connect(self._go_to_thing)
         self.things.customContextMenuRequested.connect(self._thing_menu)
         self._things: Things | None = None
-        self.review = QListWidget()
-        self.review.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.review.setWordWrap(True)
-        self.review.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.review.itemClicked.connect(self._go)
         inside = QWidget()
         column = QVBoxLayout(inside)
         column.setContentsMargins(PAD, GAP, PAD, PAD)
@@ -113,7 +106,6 @@ class AnnotatePanel(QWidget):
         column.addWidget(self.progress)
         column.addWidget(self.share)
         column.addWidget(self.things)
-        column.addWidget(self.review, 1)
         column.addStretch()
         inside.setObjectName("panel")
         area = QScrollArea()
@@ -161,7 +153,6 @@ class AnnotatePanel(QWidget):
         parts = (f"{share:.1%} of the voxels labelled" if palette else "", view.preparing)
         self.share.setText("  ·  ".join(p for p in parts if p))
         self._show_things(Things() if marks is None else marks.things)
-        self._show_review(s)
 
     def _show_classes(self, s: AnnotateState) -> None:
         palette = () if s.marks is None else s.marks.things.palette
@@ -219,25 +210,6 @@ class AnnotatePanel(QWidget):
             menu.addAction("Remove", lambda: self.thing_removed.emit(kind, id))
             menu.popup(self.things.viewport().mapToGlobal(at))
 
-    def _show_review(self, s: AnnotateState) -> None:
-        review = s.review
-        self.review.setVisible(review is not None)
-        self.review.clear()
-        if review is None:
-            return
-        for n, region in enumerate(review.unlabelled, start=1):
-            item = QListWidgetItem(f"Not labelled {n}    {region.size:.0%} of the rest")
-            item.setData(Qt.ItemDataRole.UserRole, region)
-            item.setToolTip("Click: go there")
-            self.review.addItem(item)
-        for step in reversed(review.history):
-            undone = "undone: " if step.undone else ""
-            count = f", {step.voxels:,} voxels" if step.voxels else ""
-            when = time.strftime("%H:%M", time.localtime(step.at))
-            item = QListWidgetItem(f"{when}  {undone}{step.title}{count}")
-            item.setFlags(Qt.ItemFlag.ItemIsEnabled)
-            self.review.addItem(item)
-
     def set_theme(self, theme: Theme) -> None:
         self._theme = theme
         for row in self.rows.values():
@@ -248,8 +220,3 @@ class AnnotatePanel(QWidget):
         if text:
             self.field.clear()
             self.class_named.emit(text)
-
-    def _go(self, item: QListWidgetItem) -> None:
-        region = item.data(Qt.ItemDataRole.UserRole)
-        if region is not None:
-            self.region_chosen.emit(region)

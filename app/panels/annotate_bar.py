@@ -74,7 +74,7 @@ class AnnotateBar(QFrame):
         s = view.state
         self.setVisible(s.tool is not None or s.offer is not None)
         self.tool.setText("Suggestions" if s.offer is not None else by_id(f"annotate_{s.tool}").label if s.tool else "")
-        label = s.class_in_hand
+        label = s.given
         self.dot.setVisible(label is not None)
         self.name.setText("no class yet" if label is None else label.name)
         if label is not None:

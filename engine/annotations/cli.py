@@ -57,6 +57,24 @@ class AnnotateStats(Common):
 
 
 @dataclass(frozen=True, kw_only=True)
+class AnnotateDiff(Common):
+    """How two annotations of a capture differ: IoU of each class, and how much is labelled alike."""
+
+    capture: CapturePath
+    """A capture folder or file; one that was not fitted yet is."""
+    a: Annotated[Positional[Path], arg(metavar="A")]
+    """A file, or a folder of annotations."""
+    b: Annotated[Positional[Path], arg(metavar="B")]
+    """Another one."""
+    format: FileFormat = "auto"
+    """Of both, as for export."""
+    by_position: bool = False
+    """Of another capture or grid: compare the voxels at the same places."""
+    json: bool = False
+    """Print one JSON object on stdout."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Annotate:
     """Export and import annotations, and look over them."""
 
@@ -64,6 +82,7 @@ class Annotate:
         Annotated[AnnotateExport, subcommand("export", prefix_name=False)]
         | Annotated[AnnotateImport, subcommand("import", prefix_name=False)]
         | Annotated[AnnotateStats, subcommand("stats", prefix_name=False)]
+        | Annotated[AnnotateDiff, subcommand("diff", prefix_name=False)]
     )
 
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine.annotations.cli import AnnotateExport, AnnotateImport, AnnotateStats, BenchSelect
+from engine.annotations.cli import AnnotateDiff, AnnotateExport, AnnotateImport, AnnotateStats, BenchSelect
+from engine.annotations.comparing import theirs_of
 from engine.annotations.document import AnnotationDocument
 from engine.annotations.formats.boxes import read_kitti, read_labelcloud, write_kitti, write_labelcloud
 from engine.annotations.formats.coco import write_coco
@@ -53,6 +54,10 @@ def run(command: Any) -> dict[str, Any]:
             return bring_in(command)
         case AnnotateStats():
             return stats(command)
+        case AnnotateDiff():
+            from engine.annotations.diff_commands import diff
+
+            return diff(command)
         case BenchSelect():
             return bench_select(command)
         case _:
@@ -66,8 +71,8 @@ def export(command: AnnotateExport) -> dict[str, Any]:
         AnnotationError: nothing is annotated, or the format is not named.
     """
     kind = _format(command.out, command.format)
-    scene = _scene(command, command.capture)
-    grid = _grid(scene)
+    scene = scene_of(command, command.capture)
+    grid = grid_of(scene)
     _, state = _annotated(scene, grid)
     rgb = np.rint(grid.rgb * 255).astype(np.uint8)
     content = Content(scene.capture.name, scene.capture.fingerprint, VoxelPlaces.of(grid), rgb, state)
@@ -87,9 +92,9 @@ def bring_in(command: AnnotateImport) -> dict[str, Any]:
     Raises:
         AnnotationError: see ``bring``; or the annotations are open elsewhere.
     """
-    scene = _scene(command, command.capture)
-    grid = _grid(scene)
-    incoming = _read(command.file, command.format, scene.capture, grid)
+    scene = scene_of(command, command.capture)
+    grid = grid_of(scene)
+    incoming = read(command.file, command.format, scene.capture, grid)
     document = _open(scene, grid)
     try:
         brought = bring(
@@ -110,8 +115,8 @@ def stats(command: AnnotateStats) -> dict[str, Any]:
     Raises:
         AnnotationError: nothing is annotated.
     """
-    scene = _scene(command, command.capture)
-    grid = _grid(scene)
+    scene = scene_of(command, command.capture)
+    grid = grid_of(scene)
     places, state = _annotated(scene, grid)
     found = progress(state, places)
     out: dict[str, Any] = {
@@ -130,14 +135,14 @@ def stats(command: AnnotateStats) -> dict[str, Any]:
         ],
     }  # fmt: skip
     if command.other is not None:
-        incoming = _read(command.other, "auto", scene.capture, grid)
-        theirs = AnnotationState.empty(len(places))
-        theirs.apply(bring(incoming, theirs, places, scene.capture.fingerprint, by_position=True).edit)
-        d = difference(state, theirs)
+        incoming = read(command.other, "auto", scene.capture, grid)
+        theirs = theirs_of(incoming, places, scene.capture.fingerprint, by_position=True)
+        d = difference(state, theirs.state)
         out["difference"] = {
             "iou": {k: round(v, 4) for k, v in d.iou.items()},
             "instance_iou": {k: round(v, 4) for k, v in d.instance_iou.items()},
             "agreed": round(d.agreed, 4), "kappa": None if d.kappa is None else round(d.kappa, 4), "differ": d.differ,
+            "left_out": list(theirs.told),
         }  # fmt: skip
     return out
 
@@ -181,7 +186,12 @@ def _format(path: Path, asked: str) -> str:
     return found
 
 
-def _read(path: Path, asked: str, capture: Capture, grid: RadianceGrid) -> Incoming:
+def read(path: Path, asked: str, capture: Capture, grid: RadianceGrid) -> Incoming:
+    """What a file, or a folder of another grid, holds; the format as ``--format`` names it.
+
+    Raises:
+        AnnotationError: it cannot be read, or is not there.
+    """
     if path.is_dir() and (path / JOURNAL).exists():
         places, state = read_annotations(path)
         things = tuple(t for kind, of in state.things.items() if kind != "class" for t in of.values())
@@ -196,7 +206,7 @@ def _read(path: Path, asked: str, capture: Capture, grid: RadianceGrid) -> Incom
     return READERS[kind](path)
 
 
-def _scene(command: Common, capture: str) -> SceneState:
+def scene_of(command: Common, capture: str) -> SceneState:
     """The capture; one with photos that was not fitted yet is."""
     session = open_session(command, capture)
     if session.scene.capture.views:
@@ -204,7 +214,12 @@ def _scene(command: Common, capture: str) -> SceneState:
     return session.scene
 
 
-def _grid(scene: SceneState) -> RadianceGrid:
+def grid_of(scene: SceneState) -> RadianceGrid:
+    """Of the capture.
+
+    Raises:
+        AnnotationError: it has no photos that one could be fitted to.
+    """
     if scene.grid is None:
         raise AnnotationError(
             "there are no voxels to annotate", path=scene.capture.path, found=scene.capture.format,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from filelock import BaseFileLock
@@ -131,6 +131,15 @@ class AnnotationDocument:
             edit = self._read(position)
             out.append(HistoryEntry(edit.title, edit.at, edit.labels.count if edit.labels else 0, is_undone))
         return out
+
+    def backwards(self) -> Iterator[Edit]:
+        """The edits that are made, the newest first, as they were when the first is taken.
+
+        Raises:
+            AnnotationError: the journal was damaged by something else.
+        """
+        for position in list(self._history.done)[::-1]:
+            yield self._read(position)
 
     @property
     def steps(self) -> tuple[int, int]:

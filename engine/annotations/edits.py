@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.annotations.said import Said, check_runs, rows_of, said_of_json
 from engine.annotations.things import KINDS, kind_of, of_json, to_json
 from engine.api.annotations import Kind, Thing
 
@@ -80,9 +81,7 @@ class LabelDelta:
 
     def rows(self) -> Rows:
         """(N,) the voxels, ascending."""
-        length = self.length.astype(np.int64)
-        before = np.cumsum(length) - length
-        return np.arange(self.count) + np.repeat(self.start.astype(np.int64) - before, length)
+        return rows_of(self.start, self.length)
 
     def apply(self, labels: UInt16, instances: UInt32, *, forward: bool) -> Rows:
         """Write the new values, or the old ones, into (V,) arrays; the rows written."""
@@ -134,25 +133,29 @@ class Edit:
         at: seconds since 1970.
         labels: of voxels, None when they stay.
         changes: of things, in order.
+        said: which photos say so, where photos do.
     """
 
     title: str
     at: float
     labels: LabelDelta | None = None
     changes: tuple[Change, ...] = field(default=())
+    said: tuple[Said, ...] = field(default=())
 
     @property
     def empty(self) -> bool:
-        return self.labels is None and not self.changes
+        return self.labels is None and not self.changes and not self.said
 
 
 def encode(edit: Edit) -> bytes:
     """The edit as it is kept in the journal; ``decode`` is the inverse, to the bit."""
-    head = {
+    head: dict[str, Any] = {
         "title": edit.title,
         "at": edit.at,
         "changes": [[c.kind, *(None if t is None else to_json(t) for t in (c.before, c.after))] for c in edit.changes],
     }
+    if edit.said:
+        head["said"] = [s.to_json() for s in edit.said]
     text = json.dumps(head, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
     runs = 0 if edit.labels is None else len(edit.labels.start)
     parts = [] if edit.labels is None else [c.tobytes() for c in edit.labels.columns()]
@@ -180,6 +183,7 @@ def decode(data: bytes, voxels: int) -> Edit:
             raise ValueError(f"an edit of {len(raw)} bytes for {runs} runs")
         head = json.loads(raw[_HEAD.size : at])
         changes = tuple(_change(c) for c in head["changes"])
+        said = tuple(said_of_json(s, voxels) for s in head.get("said", ()))
         title, when = str(head["title"]), float(head["at"])
     except (zlib.error, struct.error, KeyError, TypeError, RecursionError) as e:
         raise ValueError(f"{type(e).__name__}: {e}") from e
@@ -187,15 +191,12 @@ def decode(data: bytes, voxels: int) -> Edit:
     for t in _COLUMNS if runs else ():
         columns.append(np.frombuffer(raw, t, runs, at))
         at += runs * np.dtype(t).itemsize
-    return Edit(title, when, _delta(columns, voxels) if runs else None, changes)
+    return Edit(title, when, _delta(columns, voxels) if runs else None, changes, said)
 
 
 def _delta(columns: Sequence[NDArray[Any]], voxels: int) -> LabelDelta:
     delta = LabelDelta(*columns)
-    start, length = delta.start.astype(np.int64), delta.length.astype(np.int64)
-    end = start + length
-    if (length < 1).any() or (start[1:] < end[:-1]).any() or end[-1] > voxels:
-        raise ValueError(f"an edit of voxels beyond the {voxels} that there are")
+    check_runs(delta.start, delta.length, voxels)
     return delta
 
 

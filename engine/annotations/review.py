@@ -1,8 +1,7 @@
-"""Looking over what is annotated: how far it is, where photos contradict, and how two annotators differ."""
+"""Looking over what is annotated: how far it is, and how two annotators differ."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,27 +9,11 @@ from numpy.typing import NDArray
 
 from engine.annotations.places import VoxelPlaces
 from engine.annotations.state import AnnotationState
-from engine.annotations.strokes import ViewHits
+from engine.api.annotated import ClassStats
 from engine.api.annotations import NOTHING
 from engine.api.errors import AnnotationError
 
 Ints = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class ClassStats:
-    """One class: how many voxels, their share of all, their surface's volume in world units cubed, instances and
-    things."""
-
-    id: int
-    name: str
-    voxels: int
-    share: float
-    volume_w: float
-    instances: int
-    boxes: int
-    lines: int
-    landmarks: int
 
 
 @dataclass(frozen=True)
@@ -69,58 +52,6 @@ def progress(state: AnnotationState, places: VoxelPlaces, seen: NDArray[np.bool_
     return Progress(int(inside.sum()), int((inside & (labels != NOTHING)).sum()), tuple(rows))
 
 
-@dataclass(frozen=True, eq=False)
-class Conflicts:
-    """Where photos contradict.
-
-    Attributes:
-        rows: (N,) voxels, the most contradicted first.
-        said: (N,) the class that most photos say, and ``share`` (N,) of those that see it.
-        views: (N,) how many see it.
-    """
-
-    rows: Ints
-    said: Ints
-    share: NDArray[np.float64]
-    views: Ints
-
-
-LEAST_VIEWS = 2
-AGREED = 0.6
-
-
-def conflicts(
-    state: AnnotationState, views: Sequence[tuple[ViewHits, Ints]], least_views: int = LEAST_VIEWS
-) -> Conflicts:
-    """The labelled voxels of which most photos say something else, or of which photos do not agree.
-
-    Args:
-        state: what is annotated.
-        views: of each photo its hits, and (h, w) at their size the class that it alone says of each pixel, 0 unknown.
-        least_views: photos that must speak.
-    """
-    rows_of: list[Ints] = []
-    for hits, said in views:
-        known = (hits.rows >= 0) & (said > 0)
-        # a photo has one voice a voxel: what most of its pixels there say
-        both, count = np.unique(hits.rows[known] << 16 | said[known], return_counts=True)
-        order = np.lexsort((-count, both >> 16))
-        _, first = np.unique(both[order] >> 16, return_index=True)
-        rows_of.append(both[order][first])
-    every = np.concatenate(rows_of) if rows_of else np.zeros(0, np.int64)
-    both, count = np.unique(every, return_counts=True)
-    order = np.lexsort((-count, both >> 16))
-    row, first, _ = np.unique(both[order] >> 16, return_index=True, return_counts=True)
-    total = np.bincount(both >> 16, count, minlength=len(state.labels))[row].astype(np.int64)
-    said, share = both[order][first] & 0xFFFF, count[order][first] / np.maximum(total, 1)
-    label = state.labels[row]
-    wrong = (label != NOTHING) & (total >= least_views) & ((said != label) | (share < AGREED))
-    worst = np.flatnonzero(wrong)
-    against = np.where(said[worst] != label[worst], share[worst], 1 - share[worst])
-    worst = worst[np.argsort(-against, kind="stable")]
-    return Conflicts(row[worst], said[worst], share[worst], total[worst])
-
-
 @dataclass(frozen=True)
 class Difference:
     """Two annotators.
@@ -150,8 +81,8 @@ def difference(a: AnnotationState, b: AnnotationState) -> Difference:
             "these are annotations of different voxels", found=f"{len(b.labels)} voxels",
             expected=f"{len(a.labels)}", mend="bring one over to the other's grid by position first",
         )  # fmt: skip
-    names = sorted({c.name.casefold() for c in (*a.palette, *b.palette)})
-    of_a, of_b = (_named(s, names) for s in (a, b))
+    names = common_names(a, b)
+    of_a, of_b = (named(s, names) for s in (a, b))
     iou: dict[str, float] = {}
     by_instance: dict[str, float] = {}
     for n, name in enumerate(names, start=1):
@@ -160,7 +91,8 @@ def difference(a: AnnotationState, b: AnnotationState) -> Difference:
         if not either:
             continue
         iou[name] = float((mine & theirs).sum() / either)
-        matched = _matched(a.instances[mine], b.instances[mine], b.instances[theirs])
+        of_theirs = np.where(theirs, b.instances, np.uint32(0))
+        matched = _matched(a.instances[mine], of_theirs[mine], b.instances[theirs])
         if matched is not None:
             by_instance[name] = matched
     some = (of_a > 0) | (of_b > 0)
@@ -172,8 +104,13 @@ def difference(a: AnnotationState, b: AnnotationState) -> Difference:
     )  # fmt: skip
 
 
-def _named(state: AnnotationState, names: list[str]) -> Ints:
-    """(V,) labels as places in ``names``, from 1 on."""
+def common_names(a: AnnotationState, b: AnnotationState) -> list[str]:
+    """Of the classes that either has, case-folded: by them classes of two annotators are the same."""
+    return sorted({c.name.casefold() for c in (*a.palette, *b.palette)})
+
+
+def named(state: AnnotationState, names: list[str]) -> Ints:
+    """(V,) labels as places in ``names``, from 1 on; 0 for none."""
     place = {name: n for n, name in enumerate(names, start=1)}
     table = np.zeros(int(state.labels.max(initial=0)) + 1, np.int64)
     for c in state.palette:

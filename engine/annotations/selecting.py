@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.annotations.editing import stroke_edit
+from engine.annotations.edits import Edit
+from engine.annotations.said import Said
 from engine.annotations.select import Click, selected_rows, smart_select
+from engine.annotations.state import AnnotationState
 from engine.annotations.strokes import Bool, brush, lasso, lifted, rectangle
 from engine.annotations.suggest import Suggestion, alike, example_of, meant
 from engine.annotations.tools import connected, grown, shrunk
@@ -76,12 +80,12 @@ def select(service: AnnotationService, request: Selecting) -> Replies[None]:
             named = service.scene.named
             if named is None or named.grid is not grid:
                 raise AnnotationError("the scene has no names yet", mend="wait until it is named")
-            yield _suggested(service, request.id, meant(named, request.words, threshold=request.threshold))
+            yield suggested(service, request.id, meant(named, request.words, threshold=request.threshold))
         case SuggestAlike():
             scene = yield from without_replies(service.seeing.selectable())
             taken = service.state.labels != NOTHING
             taken[request.rows] = True
-            yield _suggested(service, request.id, alike(scene, example_of(scene, request.rows), taken))
+            yield suggested(service, request.id, alike(scene, [example_of(scene, request.rows)], taken))
 
 
 def stroke(service: AnnotationService, request: DrawStroke | PaintAt) -> Replies[None]:
@@ -102,7 +106,19 @@ def stroke(service: AnnotationService, request: DrawStroke | PaintAt) -> Replies
         yield SelectionFound(id=request.id, version=service.version, rows=rows)
         return
     class_id = NOTHING if request.use == "erase" else request.class_id
-    yield service.done(request, stroke_edit(grid, service.document.state, rows, class_id))
+    edit = stroke_edit(grid, service.document.state, rows, class_id)
+    if isinstance(request, DrawStroke):
+        edit = said_by(edit, request.view, class_id, service.document.state, rows)
+    yield service.done(request, edit)
+
+
+def said_by(edit: Edit, view: int, class_id: int, state: AnnotationState, rows: Rows) -> Edit:
+    """A label of voxels (N,) as what a photo says, so that it is known after another one said something else. Locked
+    voxels are not spoken of; a stroke that changes nothing says nothing."""
+    if class_id == NOTHING or edit.labels is None:
+        return edit
+    locked = np.isin(state.labels[rows], [c.id for c in state.palette if c.locked])
+    return replace(edit, said=(Said.of(view, class_id, rows[~locked]),))
 
 
 def within(grid: RadianceGrid, points_w: Float32, radius_w: float) -> Rows:
@@ -143,7 +159,7 @@ def _with(base: Rows | None, rows: Rows, *, subtract: bool) -> Rows:
     return np.setdiff1d(before, rows) if subtract else np.union1d(before, rows)
 
 
-def _suggested(service: AnnotationService, id: int, found: list[Suggestion]) -> SuggestionsFound:
+def suggested(service: AnnotationService, id: int, found: list[Suggestion]) -> SuggestionsFound:
     """What is not labelled already."""
     labels = service.state.labels
     open_ = [s for s in found if (labels[s.rows] == NOTHING).mean() > 0.5]

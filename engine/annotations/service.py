@@ -6,9 +6,8 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from engine.annotations import editing, selecting, transfer
+from engine.annotations import editing, reviewing, selecting, transfer
+from engine.annotations.comparing import Theirs
 from engine.annotations.document import AnnotationDocument
 from engine.annotations.edits import Edit
 from engine.annotations.palette import write_classes
@@ -17,12 +16,10 @@ from engine.annotations.recovery import JOURNAL
 from engine.annotations.seeing import NOTE, Seeing
 from engine.annotations.state import AnnotationState
 from engine.annotations.store import annotated_grids, annotations_folder, open_annotations_slices, read_annotations
-from engine.annotations.suggest import unlabelled_things
 from engine.api.annotated import (
     AnnotationChanged,
     AnnotationsOpened,
     PhotoVoxels,
-    ReviewFound,
     Things,
 )
 from engine.api.annotating import (
@@ -44,10 +41,11 @@ from engine.api.annotating import (
     SuggestByWords,
     UndoAnnotation,
 )
-from engine.api.annotations import NOTHING, Changed
+from engine.api.annotations import Changed, HistoryEntry
 from engine.api.errors import AnnotationError
 from engine.api.jobs import Progress
-from engine.api.replies import JobFinished, Notice, Region, Reply
+from engine.api.replies import JobFinished, Notice, Reply
+from engine.api.reviewing import ReviewRequest
 from engine.scene_state import Replies, progress_reply, report, without_replies
 
 if TYPE_CHECKING:
@@ -70,6 +68,7 @@ class AnnotationService:
         self._read: AnnotationState | None = None  # what another window annotates, to be looked at
         self._problem = ""
         self._seeing: Seeing | None = None
+        self.theirs: Theirs | None = None  # another annotator's, to compare with
 
     def handle(self, request: AnnotationRequest) -> Iterator[Reply | None]:
         """Serve one request; see ``engine.api.annotating`` for what answers what.
@@ -89,7 +88,9 @@ class AnnotationService:
             case DrawStroke() | PaintAt():
                 return selecting.stroke(self, request)
             case ReviewAnnotations():
-                return self._review(request)
+                return reviewing.overview(self, request)
+            case ReviewRequest():
+                return reviewing.review(self, request)
             case SaveClasses():
                 return self._save_classes(request)
             case UndoAnnotation() | RedoAnnotation():
@@ -139,6 +140,19 @@ class AnnotationService:
         return self.scene.grid
 
     @property
+    def places(self) -> VoxelPlaces:
+        """Of the grid's voxels.
+
+        Raises:
+            AnnotationError: there is none.
+        """
+        return VoxelPlaces.of(self.grid) if self._document is None else self.document.places
+
+    def history(self, most: int) -> tuple[HistoryEntry, ...]:
+        """The newest steps, the oldest of them first."""
+        return () if self._document is None else tuple(self._document.history(most))
+
+    @property
     def version(self) -> int:
         """Of the volume that is annotated."""
         return self._version
@@ -183,7 +197,7 @@ class AnnotationService:
         grid, scene = self.grid, self.scene
         if self._document is None or self._grid is not grid:
             self.close()
-            self._grid, self._version, self._problem = grid, scene.version, ""
+            self._grid, self._version, self._problem, self.theirs = grid, scene.version, "", None
             places = VoxelPlaces.of(grid)
             yield None
             folder = annotations_folder(scene.store.cache.parent, scene.capture.fingerprint, places.key)
@@ -227,7 +241,7 @@ class AnnotationService:
 
     def _look(self, request: LookAtPhoto) -> Replies[None]:
         hits = yield from without_replies(self.seeing.hits(request.view))
-        rows = hits.rows.astype(np.int32)
+        rows = hits.rows.astype("int32")
         yield PhotoVoxels(id=request.id, version=self.version, view=request.view, rows=rows)
 
     def _step(self, request: UndoAnnotation | RedoAnnotation) -> Replies[None]:
@@ -246,27 +260,6 @@ class AnnotationService:
         palette = self.state.palette
         write_classes(Path(request.path), palette)
         yield Notice(id=request.id, text=f"Saved {len(palette)} classes to {request.path}")
-
-    def _review(self, request: ReviewAnnotations) -> Replies[None]:
-        grid, state = self.grid, self.state
-        scene = yield from without_replies(self.seeing.selectable())
-        parts = unlabelled_things(scene, state.labels != NOTHING)
-        yield None
-        left = max(1, int((state.labels == NOTHING).sum()))
-        regions: list[Region] = []
-        for rows in parts:
-            index = grid.index[rows]
-            middle = rows[int(((index - index.mean(axis=0)) ** 2).sum(axis=1).argmin())]
-            corners = grid.spec.to_world(
-                np.stack([grid.index[middle] + 0.5, index.min(axis=0), index.max(axis=0) + 1]).astype(np.float64)
-            )
-            centre, lo, hi = ((float(p[0]), float(p[1]), float(p[2])) for p in corners)
-            regions.append(Region(centre, lo, hi, len(rows) / left, 1.0))
-        history = () if self._document is None else tuple(self._document.history(100))
-        labelled = int((state.labels != NOTHING).sum())
-        yield ReviewFound(
-            id=request.id, labelled=labelled, voxels=len(state.labels), unlabelled=tuple(regions), history=history
-        )
 
 
 def things_of(state: AnnotationState) -> Things:

@@ -106,7 +106,7 @@ class AnnotationState:
             AnnotationError: no such class, the class is locked, or a row is none of the voxels.
         """
         where = np.asarray(rows, np.int64).reshape(-1)
-        self._check_rows(where)
+        self.check_rows(where)
         self._check_class(class_id)
         wanted = np.broadcast_to(np.asarray(instance, np.uint32), where.shape)
         where, first = np.unique(where, return_index=True)
@@ -120,7 +120,7 @@ class AnnotationState:
         self, rows: Rows, labels: UInt16, instances: UInt32, changes: Iterable[Change] = (), *, title: str
     ) -> Edit:
         """Give voxels (N,), ascending, a class and an instance each, whether locked or not, as imports do."""
-        self._check_rows(rows)
+        self.check_rows(rows)
         delta = LabelDelta.of(rows, self.labels[rows], labels, self.instances[rows], instances)
         return Edit(title, time.time(), delta, tuple(changes))
 
@@ -198,7 +198,10 @@ class AnnotationState:
         found = self.things["class"].get(class_id)
         return found.name if isinstance(found, LabelClass) else "unlabelled"
 
-    def _check_rows(self, rows: Rows) -> None:
+    def check_rows(self, rows: Rows) -> None:
+        """Raises:
+        AnnotationError: one of them is none of the voxels.
+        """
         if len(rows) and not (rows.min() >= 0 and rows.max() < len(self.labels)):
             raise AnnotationError(
                 "these are not voxels of this scene", found=f"rows {rows.min()} to {rows.max()}",

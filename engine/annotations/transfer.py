@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from engine.annotations.formats.content import Content, Incoming, bring
 from engine.annotations.recovery import JOURNAL
 from engine.annotations.store import read_annotations
-from engine.api.annotating import ExportAnnotations, ImportAnnotations
+from engine.api.annotating import ExportAnnotations, FileFormat, ImportAnnotations
 from engine.api.errors import AnnotationError
 from engine.api.replies import JobFinished, Notice
 from engine.scene_state import Replies, report, without_replies
@@ -55,7 +55,7 @@ def bring_in(service: AnnotationService, request: ImportAnnotations) -> Replies[
         AnnotationError: see ``bring``; or the file cannot be read.
     """
     start, document = time.perf_counter(), service.document
-    incoming = yield from _read(service, request)
+    incoming = yield from read(service, Path(request.path), request.format)
     fingerprint = service.scene.capture.fingerprint
     brought = bring(incoming, document.state, document.places, fingerprint, by_position=request.by_position)
     yield None
@@ -63,11 +63,15 @@ def bring_in(service: AnnotationService, request: ImportAnnotations) -> Replies[
     yield JobFinished(id=request.id, title=request.title, seconds=time.perf_counter() - start)
 
 
-def _read(service: AnnotationService, request: ImportAnnotations) -> Replies[Incoming]:
+def read(service: AnnotationService, path: Path, format: FileFormat | Literal[""]) -> Replies[Incoming]:
+    """What a file, or the folder of another grid, holds; ``format``: "" by the file's name.
+
+    Raises:
+        AnnotationError: it cannot be read, or its name does not tell its format.
+    """
     from engine.annotations.commands import READERS
     from engine.annotations.formats.coco_read import read_coco
 
-    path = Path(request.path)
     if path.is_dir() and (path / JOURNAL).exists():
         places, state = read_annotations(path)
         things = tuple(t for kind, of in state.things.items() if kind != "class" for t in of.values())
@@ -77,7 +81,7 @@ def _read(service: AnnotationService, request: ImportAnnotations) -> Replies[Inc
     if not path.is_file():
         raise AnnotationError("there is no such file", path=path)
     yield None
-    kind = request.format or BY_SUFFIX.get(path.suffix.lower())
+    kind = format or BY_SUFFIX.get(path.suffix.lower())
     if kind is None:
         raise AnnotationError("the file's name does not tell its format", path=path, expected=".json, .npz or .ply")
     if kind == "coco":

@@ -118,17 +118,37 @@ class PhotoVoxels(Reply):
     rows: NDArray[np.int32]
 
 
+@dataclass(frozen=True)
+class ClassStats:
+    """One class: how many voxels, their share of all, their surface's volume in world units cubed, instances and
+    things."""
+
+    id: int
+    name: str
+    voxels: int
+    share: float
+    volume_w: float
+    instances: int
+    boxes: int
+    lines: int
+    landmarks: int
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ReviewFound(Reply):
     """How far it is.
 
     Attributes:
         labelled, voxels: of all voxels.
-        unlabelled: the largest connected parts without a label.
+        classes: each class, the largest first.
+        unlabelled: what is likely a whole thing and has no label, the largest first, and ``parts`` (N,) the voxels of
+            each.
         history: the newest steps, the oldest of them first.
     """
 
     labelled: int
     voxels: int
+    classes: tuple[ClassStats, ...]
     unlabelled: tuple[Region, ...]
+    parts: tuple[Rows, ...]
     history: tuple[HistoryEntry, ...]

@@ -245,7 +245,9 @@ class SuggestAlike(AnnotationRequest):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ReviewAnnotations(AnnotationRequest):
-    """How far is it, and what was done? ReviewFound."""
+    """How far is it, and what was done? ReviewFound. Clicks and strokes go before."""
+
+    priority: ClassVar[Priority] = Priority.IMAGE
 
     @property
     def key(self) -> str:

@@ -68,6 +68,13 @@ def _grow(index, lut, values, levels, growth, smallest, out):
                 out[row] = max(out[row], t)
 
 
+def parts(grid: RadianceGrid, inside: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """(V,) the connected part, from 1 on, that each voxel of ``inside`` (V,) is in; 0 for all others."""
+    part, queue = np.empty(len(inside), np.int32), np.empty(len(inside), np.int32)
+    _label(grid.index, grid.lut, inside.astype(np.float32), np.float32(0.5), part, queue)
+    return part
+
+
 def places(grid: RadianceGrid, relevancy: Float32, threshold: float) -> list[NDArray[np.int64]]:
     """Rows of the voxels of each connected part with a relevancy (V,) over a threshold, of at least ``SMALLEST``."""
     part, queue = np.empty(len(relevancy), np.int32), np.empty(len(relevancy), np.int32)

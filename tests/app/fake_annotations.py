@@ -7,7 +7,13 @@ from collections.abc import Callable
 import numpy as np
 from scipy.spatial import cKDTree
 
+from engine.annotations.comparing import Theirs, compared, taken
+from engine.annotations.conflicts import find_conflicts
 from engine.annotations.edits import Edit
+from engine.annotations.places import VoxelPlaces
+from engine.annotations.review import progress
+from engine.annotations.reviewing import labelled_as, settled
+from engine.annotations.selecting import said_by
 from engine.annotations.state import AnnotationState
 from engine.api.annotated import (
     AnnotationChanged,
@@ -45,9 +51,28 @@ from engine.api.annotating import (
 )
 from engine.api.annotations import HistoryEntry, LabelClass, Landmark, OrientedBox
 from engine.api.errors import AnnotationError
+from engine.api.jobs import finish
 from engine.api.replies import Failed, JobFinished, Region, Reply
 from engine.api.requests import PixelSource
+from engine.api.reviewing import (
+    CompareAgain,
+    CompareAnnotations,
+    ComparedElsewhere,
+    ConflictsFound,
+    DescribeExamples,
+    Example,
+    ExamplesDescribed,
+    FindConflicts,
+    LabelAs,
+    ReviewRequest,
+    SettleConflict,
+    StopComparing,
+    SuggestFrom,
+    TakeTheirs,
+)
 from engine.api.scene import SceneInfo, Volume
+from engine.grid.radiance import RadianceGrid
+from engine.grid.spec import GridSpec
 
 SIDE = 48
 COLOURS = ((220, 60, 60), (60, 180, 80), (70, 90, 230))
@@ -74,6 +99,11 @@ class FakeAnnotations:
         self.undone: list[Edit] = []
         self.problem = ""
         self.begun = False
+        self.theirs: Theirs | None = None  # another annotator's
+        self.of_elsewhere = False  # and of another capture
+        spec = GridSpec(volume.lo_w, volume.voxel, volume.dims)
+        colour, tau = np.full((len(centres), 3), 0.5), np.ones(len(centres))
+        self._grid = RadianceGrid.of(spec, volume.index, colour, tau, [[[1, 1, 1]]])
         self._tree, self._centres, self._depth = cKDTree(centres), centres, depth
         self._rows: dict[int, np.ndarray] = {}
 
@@ -120,7 +150,12 @@ class FakeAnnotations:
             case ReviewAnnotations():
                 history = tuple(HistoryEntry(e.title, e.at, 0, False) for e in self.done)
                 region = Region((1.0, 1.0, 1.0), (0.5, 0.5, 0.5), (1.5, 1.5, 1.5), 1.0, 1.0)
-                return [ReviewFound(id=id, labelled=0, voxels=1, unlabelled=(region,), history=history)]
+                found = progress(self.state, VoxelPlaces.of(self._grid))
+                free = tuple(t for t in self.things if not self.state.labels[t].any())
+                return [ReviewFound(id=id, labelled=found.labelled, voxels=found.voxels, classes=found.classes,
+                                    unlabelled=(region,) * len(free), parts=free, history=history)]  # fmt: skip
+            case ReviewRequest():
+                return self._review(request)
             case ExportAnnotations():
                 return [JobFinished(id=id, title=request.title, seconds=0.1)]
             case UndoAnnotation() if self.done:
@@ -133,6 +168,39 @@ class FakeAnnotations:
                 return [self._stroke(request)]
             case _:
                 return [self._do(request, self._edit(request))]
+
+    def _review(self, request: ReviewRequest) -> list[Reply]:
+        id, version, state = request.id, self.volume.version, self.state
+        match request:
+            case FindConflicts():
+                found = finish(find_conflicts(state, reversed(self.done), self._grid))
+                return [ConflictsFound(id=id, version=version, conflicts=found.conflicts, voxels=found.voxels,
+                                       left_out=found.left_out),
+                        JobFinished(id=id, title=request.title, seconds=0.1)]  # fmt: skip
+            case SettleConflict():
+                return [self._do(request, settled(self._grid, state, request.rows, request.class_id))]
+            case CompareAnnotations() if self.theirs is None:
+                raise AnnotationError("there is no such file")
+            case CompareAnnotations() if self.of_elsewhere and not request.by_position:
+                return [ComparedElsewhere(id=id, what="b.json holds annotations of another capture", request=request)]
+            case CompareAnnotations() | CompareAgain():
+                assert self.theirs is not None
+                return [finish(compared(id, version, self._grid, state, self.theirs))]
+            case StopComparing():
+                return []
+            case TakeTheirs():
+                assert self.theirs is not None
+                return [self._do(request, taken(state, self.theirs, request.rows)[0])]
+            case DescribeExamples():
+                one = Example(np.ones(4) / 2, 100.0, np.ones(3))
+                return [ExamplesDescribed(id=id, examples=(one,), encoder="fake")]
+            case SuggestFrom():
+                free = [t for t in self.things if not state.labels[t].any()]
+                return [SuggestionsFound(id=id, version=version, suggestions=tuple(Suggested(t, 0.8) for t in free))]
+            case LabelAs():
+                return [self._do(request, labelled_as(state, request))]
+            case _:
+                raise AnnotationError(f"the fake does not know {type(request).__name__}")
 
     def _edit(self, request: AnnotationRequest) -> Edit:
         state = self.state
@@ -173,7 +241,10 @@ class FakeAnnotations:
             rows = np.union1d(before, covered) if request.use == "add" else np.setdiff1d(before, covered)
             return SelectionFound(id=request.id, version=self.volume.version, rows=rows)
         class_id = 0 if request.use == "erase" else request.class_id
-        return self._do(request, self.state.paint(covered, class_id, 1 if class_id else 0))
+        edit = self.state.paint(covered, class_id, 1 if class_id else 0)
+        if isinstance(request, DrawStroke):
+            edit = said_by(edit, request.view, class_id, self.state, covered)
+        return self._do(request, edit)
 
     def _select(self, request: SelectThing) -> Reply:
         """The box at each click, less sure further away; a negative click leaves its box out."""

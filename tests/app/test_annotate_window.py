@@ -55,6 +55,7 @@ def annotating(window: Window, qtbot: QtBot) -> Window:
     window.canvas.widget.setFocus()
     press(window, Qt.Key.Key_A)
     qtbot.waitUntil(lambda: len(desk(window).state.photos) == 8)
+    qtbot.waitUntil(lambda: len(desk(window).state.marks.things.palette) == 2)  # they come a few at a time
     window.canvas.go_to("home", fly=False)
     return window
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from engine.annotations.formats.content import Incoming, malformed, read_json
 from engine.annotations.formats.rle import of_runs, runs_of_text
 from engine.annotations.palette import fresh_colour
+from engine.annotations.said import Said
 from engine.annotations.strokes import ViewHits, lifted, view_hits
 from engine.annotations.things import of_json
 from engine.api.annotations import LabelClass
@@ -53,6 +54,7 @@ def read_coco(path: Path, capture: Capture, grid: RadianceGrid) -> Job[Incoming]
         names = ", ".join(name for name, _, _ in list(images.values())[:3])
         raise malformed(path, f"images {names or 'of no name'}", "images that are named as this capture's photos are")
     votes: list[tuple[NDArray[np.int64], int, int]] = []  # voxels, class, instance
+    said: list[Said] = []
     by_class: dict[int, list[tuple[int, set[int]]]] = {}
     joined = 0
     fresh = max((m.instance or 0 for m in masks), default=0)
@@ -81,6 +83,8 @@ def read_coco(path: Path, capture: Capture, grid: RadianceGrid) -> Job[Incoming]
                 same[1].update(voxels)
                 instance = same[0]
             votes.append((rows, mask.label, instance or 0))
+            if len(rows):
+                said.append(Said.of(view.index, mask.label, rows, mask=True))
     labels, instances = _elected(votes, len(grid.index))
     lost = ["Masks were lifted from photos: voxels that no photo of the file shows have no label."]
     missing = len(images) - len(views)
@@ -88,7 +92,7 @@ def read_coco(path: Path, capture: Capture, grid: RadianceGrid) -> Job[Incoming]
         lost.append(f"{missing} images of the file are no photos of this capture.")
     if joined:
         lost.append(f"{joined} masks do not say which instance they are of; they were joined to those they overlap.")
-    return Incoming(path, classes, labels, instances, None, lost=tuple(lost))
+    return Incoming(path, classes, labels, instances, None, said=tuple(said), lost=tuple(lost))
 
 
 def _parse(told: Any) -> tuple[dict[int, tuple[str, int, int]], tuple[LabelClass, ...], list[_Mask]]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from engine.annotations.edits import Change, Edit
 from engine.annotations.palette import fresh_colour
 from engine.annotations.places import VoxelPlaces
+from engine.annotations.said import Said
 from engine.annotations.state import AnnotationState
 from engine.annotations.things import kind_of
 from engine.api.annotations import NOTHING, LabelClass, Landmark, Note, OrientedBox, Polyline, Thing
@@ -53,6 +54,7 @@ class Incoming:
         key: fingerprint of the grid that they are of; empty: the file does not say.
         fingerprint: of the capture; empty: the file does not say.
         things: boxes and so on, not classes.
+        said: what each photo said, where photos were read.
         lost: what the format or the reader could not keep, one line a kind.
     """
 
@@ -64,6 +66,7 @@ class Incoming:
     key: str = ""
     fingerprint: str = ""
     things: tuple[Thing, ...] = ()
+    said: tuple[Said, ...] = ()
     lost: tuple[str, ...] = field(default=())
 
 
@@ -92,11 +95,10 @@ def bring(
             voxels of this scene.
     """
     told = list(incoming.lost)
-    other = bool(incoming.fingerprint) and incoming.fingerprint != fingerprint
-    if (other or (incoming.key and incoming.key != places.key)) and not by_position:
+    elsewhere = of_elsewhere(incoming, places, fingerprint)
+    if elsewhere and not by_position:
         raise AnnotationError(
-            "holds annotations of another capture" if other else "holds annotations of another grid of this capture",
-            path=incoming.path, found=f"{len(incoming.labels)} points",
+            elsewhere, path=incoming.path, found=f"{len(incoming.labels)} points",
             expected=f"the {len(places)} voxels of this one",
             mend="bring them over by position: condense annotate import … --by-position",
         )  # fmt: skip
@@ -113,7 +115,16 @@ def bring(
     instances = np.where(instances > 0, instances + np.uint32(shift), np.uint32(0)).astype(np.uint32)
     changes += _things(incoming, state, classes, shift)
     edit = state.relabel(rows, new_labels[kept], instances, changes, title=f"Import {incoming.path.name}")
-    return Brought(edit, tuple(told))
+    said = tuple(replace(s, class_id=classes[s.class_id]) for s in incoming.said)
+    return Brought(replace(edit, said=said), tuple(told))
+
+
+def of_elsewhere(incoming: Incoming, places: VoxelPlaces, fingerprint: str) -> str:
+    """What a file is of that does not lie on these voxels; "": it does, or does not say."""
+    if incoming.fingerprint and incoming.fingerprint != fingerprint:
+        return "holds annotations of another capture"
+    other = bool(incoming.key) and incoming.key != places.key
+    return "holds annotations of another grid of this capture" if other else ""
 
 
 def _matched(incoming: Incoming, state: AnnotationState, told: list[str]) -> tuple[dict[int, int], list[Change]]:

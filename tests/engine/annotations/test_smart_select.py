@@ -157,7 +157,7 @@ def test_clicks_that_make_no_sense_are_told(ready: tuple[SelectScene, np.ndarray
 def test_what_is_alike_is_suggested(ready: tuple[SelectScene, np.ndarray]) -> None:
     scene, what = ready
     example = example_of(scene, np.flatnonzero(what == 1))
-    found = alike(scene, example, taken=what == 1)
+    found = alike(scene, [example], taken=what == 1)
     assert iou(found[0].rows, what == 2) > 0.8
     assert all(s.score <= found[0].score for s in found)
     assert not np.isin(np.flatnonzero(what == 1), found[0].rows).any()
