@@ -1,6 +1,6 @@
 """``make bench``: everything that README claims, measured beside its rivals on this machine, as one page with plots.
 
-    python -m tests.bench.suite [--out out/bench] [--data CAPTURES] [--models CATALOGUE…] [--rooms 6]
+    python -m tests.bench.suite [--out out/bench] [--data CAPTURES] [--models CATALOGUE…] [--rooms 4]
     python -m tests.bench.suite --only consistency viewers --again     # some of it, anew
     python -m tests.bench.suite --list                                 # what there is, and how long it takes
 
@@ -45,7 +45,7 @@ class Options:
     """Folder whose folders are captures with depth, to be measured beside the demo."""
     models: tuple[Path, ...] = ()
     """Catalogues to furnish rooms from (default: boxes)."""
-    rooms: int = 6
+    rooms: int = 4
     """Rooms to make."""
     only: tuple[str, ...] = ()
     """Names of what to measure (default: all but what takes long)."""

@@ -73,7 +73,7 @@ class Data:
     captures: tuple[Path, ...] = ()
     models: tuple[Path, ...] = ()
     photos: Path = Path("assets/demo/images")
-    rooms: int = 6
+    rooms: int = 4
     graf: Path | None = None
     source: Path | None = None
 
