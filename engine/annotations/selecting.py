@@ -12,7 +12,7 @@ from engine.annotations.editing import stroke_edit
 from engine.annotations.select import Click, selected_rows, smart_select
 from engine.annotations.strokes import Bool, brush, lasso, lifted, rectangle
 from engine.annotations.suggest import Suggestion, alike, example_of, meant
-from engine.annotations.tools import connected, grown, shrunk
+from engine.annotations.tools import around, grown, shrunk
 from engine.api.annotated import (
     SelectionFound,
     Suggested,
@@ -29,13 +29,11 @@ from engine.api.annotating import (
 )
 from engine.api.annotations import NOTHING
 from engine.api.errors import AnnotationError
-from engine.api.scene import Float32
 from engine.scene_state import Replies, without_replies
 
 if TYPE_CHECKING:
     from engine.annotations.service import AnnotationService
     from engine.api.camera import Camera
-    from engine.grid.radiance import RadianceGrid
 
 Rows = NDArray[np.int64]
 NONE: Rows = np.zeros(0, np.int64)
@@ -96,33 +94,13 @@ def stroke(service: AnnotationService, request: DrawStroke | PaintAt) -> Replies
         hits = yield from without_replies(service.seeing.hits(request.view))
         rows = lifted(hits, _mask(request, service.scene.capture.views[request.view].camera, hits.camera))
     else:
-        rows = within(grid, request.points_w, request.radius_w)
+        rows = around(grid, request.points_w, request.radius_w)
     if request.use in ("add", "subtract"):
         rows = _with(request.rows, rows, subtract=request.use == "subtract")
         yield SelectionFound(id=request.id, version=service.version, rows=rows)
         return
     class_id = NOTHING if request.use == "erase" else request.class_id
     yield service.done(request, stroke_edit(grid, service.document.state, rows, class_id))
-
-
-def within(grid: RadianceGrid, points_w: Float32, radius_w: float) -> Rows:
-    """The voxels within a radius of points (N, 3) that hang together with one of them.
-
-    Raises:
-        AnnotationError: the points or the radius are not finite.
-    """
-    from scipy.spatial import cKDTree
-
-    if not (len(points_w) and np.isfinite(points_w).all() and np.isfinite(radius_w) and radius_w > 0):
-        raise AnnotationError("the stroke is no line through the scene", found=f"{len(points_w)} points")
-    tree = cKDTree(grid.index + 0.5)
-    at = grid.spec.to_grid(np.asarray(points_w, np.float64))
-    near = tree.query_ball_point(at, max(radius_w / grid.spec.voxel, 0.9))
-    inside = np.zeros(len(grid.index), np.bool_)
-    for rows in near:
-        inside[rows] = True
-    _, seeds = tree.query(at)
-    return connected(grid, inside, seeds)
 
 
 def _mask(request: DrawStroke, photo: Camera, small: Camera) -> Bool:

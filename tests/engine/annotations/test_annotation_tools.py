@@ -12,7 +12,7 @@ from engine.annotations.places import VoxelPlaces
 from engine.annotations.snap import snapped
 from engine.annotations.strokes import brush, lasso, lifted, rectangle, seen_mask, seen_values, through, view_hits
 from engine.annotations.suggest import meant
-from engine.annotations.tools import connected, flood, flood_alike, grown, shrunk, unlabelled_parts
+from engine.annotations.tools import around, connected, flood, flood_alike, grown, shrunk, unlabelled_parts
 from engine.api.camera import Camera, look_at
 from engine.api.errors import AnnotationError
 from engine.api.jobs import finish
@@ -184,3 +184,28 @@ def test_words_mean_places_of_voxels() -> None:
     assert found.score == pytest.approx(0.8)
     assert sorted(set(fine.index[found.rows, 0].tolist())) == list(range(6))
     assert meant(named, "sofa", threshold=0.95) == []
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 1 << 30), st.floats(0.2, 4.0), st.integers(1, 4))
+def test_around_points_is_what_a_search_of_all_voxels_finds(seed: int, radius: float, steps: int) -> None:
+    rng = np.random.default_rng(seed)
+    index = np.unique(rng.integers(0, 14, (260, 3)), axis=0)
+    grid = solid(index)
+    centres = grid.spec.to_world(grid.index + 0.5)
+    at = centres[rng.integers(len(centres), size=3)] + rng.uniform(-0.4, 0.4, (3, 3)) * grid.spec.voxel
+    radius_w = radius * grid.spec.voxel
+    away = np.linalg.norm(centres[:, None] - at, axis=2)
+    inside = (away <= max(radius_w, 0.9 * grid.spec.voxel)).any(axis=1)
+    expected = connected(grid, inside, away.argmin(axis=0))
+    assert around(grid, at, radius_w).tolist() == expected.tolist()
+    spread = grown(grid, expected, steps)
+    touch = np.abs(grid.index[:, None] - grid.index[None]).max(axis=2) <= 1
+    on = np.zeros(len(index), np.bool_)
+    on[expected] = True
+    for _ in range(steps):
+        on = touch[:, on].any(axis=1)
+    assert spread.tolist() == np.flatnonzero(on).tolist()
+    for _ in range(steps):
+        on = on & ~touch[:, ~on].any(axis=1)
+    assert shrunk(grid, spread, steps).tolist() == np.flatnonzero(on).tolist()
