@@ -24,12 +24,9 @@ def present_labels(r: Renderer, was: LabelsOver | None, new: CanvasView) -> None
         return
     if was is None or was.marks is not over.marks or was.lit is not over.lit or was.volume is not over.volume:
         colours = over.marks.colours[:-1]
-        nothing = over.lit is None and not over.marks.labelled
-        if nothing:
-            r.labels.clear()  # a frame costs less without it
-        else:
-            selected = np.zeros(len(colours), np.uint8) if over.lit is None else over.lit.mask[:-1]
-            r.labels.set(over.volume, colours, selected)
+        selected = np.zeros(len(colours), np.uint8) if over.lit is None else over.lit.mask[:-1]
+        r.labels.set(over.volume, colours, selected)
+        r.labels.nothing = over.lit is None and not over.marks.labelled
     shown = over.layer.opacity if over.layer.visible else 0.0
     r.labels.set_style(opacity=shown * new.volume.layer.opacity, accent=r.look.accent)
     if was is None or was.marks is None or was.marks.things != over.marks.things or was.layer != over.layer:
