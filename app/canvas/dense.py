@@ -112,16 +112,17 @@ def slabs(box: Box, values: UInt8) -> Iterator[tuple[int, UInt8]]:
 def rows_within(box: Box, at: NDArray[np.int64], size: NDArray[np.int64]) -> tuple[NDArray[np.int64], ...]:
     """The voxels in a block of the dense array, (N,) rows in the volume's order, and where in the block: x, y, z."""
     dy, dz = box.dims[1:]
-    column = (np.arange(at[0], at[0] + size[0]) * dy + at[1]) * dz  # of each x, voxels of all y of the block follow
-    first, last = np.searchsorted(box.flat, column), np.searchsorted(box.flat, column + size[1] * dz)
-    count = last - first
-    k = np.arange(count.sum()) + np.repeat(first - np.cumsum(count) + count, count)
+    x0, y0, z0 = (int(v) for v in at)
+    nx, ny, nz = (int(v) for v in size)
+    begin: NDArray[np.int64] = ((np.arange(nx) + x0) * dy + y0) * dz  # of each x; voxels of all y of the block follow
+    first = np.searchsorted(box.flat, begin).astype(np.int64)
+    count = np.searchsorted(box.flat, begin + ny * dz).astype(np.int64) - first
+    k = np.arange(int(count.sum())) + np.repeat(first - np.cumsum(count) + count, count)
     xy, z = np.divmod(box.flat[k], dz)
-    z -= at[2]
-    inside = (z >= 0) & (z < size[2])
+    inside = (z >= z0) & (z < z0 + nz)
     x, y = np.divmod(xy[inside], dy)
-    rows = k[inside] if box.order is None else box.order[k[inside]]
-    return rows, x - at[0], y - at[1], z[inside]
+    rows: NDArray[np.int64] = k[inside] if box.order is None else box.order[k[inside]]
+    return rows, x - x0, y - y0, z[inside] - z0
 
 
 def blocks(places: NDArray[np.int64]) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:

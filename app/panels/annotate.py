@@ -37,6 +37,7 @@ WHAT = (
 )
 MOST_ROWS = 6
 """Of the list of things that are seen at once."""
+NAMED = ("polyline", "landmark")
 MENU = (
     "annotate_words", "annotate_alike", "", "annotate_review", "", "classes_import", "classes_export", "",
     "annotations_import", "annotations_export",
@@ -49,6 +50,7 @@ class AnnotatePanel(QWidget):
     region_chosen = Signal(object)
     place_chosen = Signal(tuple)  # pos_w
     thing_removed = Signal(str, int)  # kind, id
+    thing_renamed = Signal(str, int)
     row_made = Signal(object)  # a ClassRow, to be connected
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -183,7 +185,7 @@ class AnnotatePanel(QWidget):
             row.show_class(label, counts, in_hand=label.id == s.class_id)
 
     def _show_things(self, things: Things) -> None:
-        """Boxes, landmarks and notes, to go to or to remove."""
+        """Boxes, lines, landmarks and notes, to go to, rename or remove."""
         if things is self._things:
             return
         self._things = things
@@ -191,6 +193,10 @@ class AnnotatePanel(QWidget):
         rows: list[tuple[Kind, int, str, Triple | None]] = []
         for b in things.boxes:
             rows.append(("box", b.id, f"Box   {names.get(b.class_id, 'no class')}", b.centre_w))
+        for p in things.polylines:
+            rows.append(
+                ("polyline", p.id, f"Line   {p.name or names.get(p.class_id, 'no class')}", _middle(p.points_w))
+            )
         for m in things.landmarks:
             rows.append(("landmark", m.id, f"Landmark   {m.name}", m.pos_w))
         for n in things.notes:
@@ -216,6 +222,8 @@ class AnnotatePanel(QWidget):
             kind, id, _ = item.data(Qt.ItemDataRole.UserRole)
             menu = QMenu(self)
             menu.addAction("Go there", lambda: self._go_to_thing(item))
+            if kind in NAMED:
+                menu.addAction("Rename…", lambda: self.thing_renamed.emit(kind, id))
             menu.addAction("Remove", lambda: self.thing_removed.emit(kind, id))
             menu.popup(self.things.viewport().mapToGlobal(at))
 
@@ -253,3 +261,8 @@ class AnnotatePanel(QWidget):
         region = item.data(Qt.ItemDataRole.UserRole)
         if region is not None:
             self.region_chosen.emit(region)
+
+
+def _middle(points_w: tuple[Triple, ...]) -> Triple:
+    """The point halfway along."""
+    return points_w[len(points_w) // 2]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from engine.annotations.editing import stroke_edit
 from engine.annotations.select import Click, selected_rows, smart_select
-from engine.annotations.strokes import Bool, brush, lasso, lifted, rectangle
+from engine.annotations.strokes import Bool, brush, lasso, lifted, over, rectangle
 from engine.annotations.suggest import Suggestion, alike, example_of, meant
 from engine.annotations.tools import around, grown, shrunk
 from engine.api.annotated import (
@@ -19,6 +19,7 @@ from engine.api.annotated import (
     SuggestionsFound,
 )
 from engine.api.annotating import (
+    DrawOver,
     DrawStroke,
     MoveThreshold,
     PaintAt,
@@ -29,6 +30,7 @@ from engine.api.annotating import (
 )
 from engine.api.annotations import NOTHING
 from engine.api.errors import AnnotationError
+from engine.api.scene import Float32
 from engine.scene_state import Replies, without_replies
 
 if TYPE_CHECKING:
@@ -82,7 +84,7 @@ def select(service: AnnotationService, request: Selecting) -> Replies[None]:
             yield _suggested(service, request.id, alike(scene, example_of(scene, request.rows), taken))
 
 
-def stroke(service: AnnotationService, request: DrawStroke | PaintAt) -> Replies[None]:
+def stroke(service: AnnotationService, request: DrawStroke | DrawOver | PaintAt) -> Replies[None]:
     """Lift a stroke and do with it what is asked.
 
     Raises:
@@ -90,7 +92,14 @@ def stroke(service: AnnotationService, request: DrawStroke | PaintAt) -> Replies
         QueryError: there is no such photo.
     """
     grid = service.grid
-    if isinstance(request, DrawStroke):
+    if isinstance(request, DrawOver):
+        depth_z = _checked_depth(request.depth_z)
+        sight = request.camera.scaled(depth_z.shape[1], depth_z.shape[0])
+        mask = _mask(request, request.camera, sight)
+        rows = yield from without_replies(
+            over(grid, sight, depth_z, mask, through=request.through, clip_w=request.clip_w)
+        )
+    elif isinstance(request, DrawStroke):
         hits = yield from without_replies(service.seeing.hits(request.view))
         rows = lifted(hits, _mask(request, service.scene.capture.views[request.view].camera, hits.camera))
     else:
@@ -103,12 +112,19 @@ def stroke(service: AnnotationService, request: DrawStroke | PaintAt) -> Replies
     yield service.done(request, stroke_edit(grid, service.document.state, rows, class_id))
 
 
-def _mask(request: DrawStroke, photo: Camera, small: Camera) -> Bool:
-    """(h, w) of the stroke at the size of the photo's hits."""
-    scale = small.width / photo.width
+def _checked_depth(depth_z: Float32) -> Float32:
+    """As what shows; not finite is nothing."""
+    if depth_z.ndim != 2 or not depth_z.size:
+        raise AnnotationError("there is no picture to draw over", found=f"{depth_z.shape}")
+    return np.where(np.isfinite(depth_z), depth_z, 0)
+
+
+def _mask(request: DrawStroke | DrawOver, picture: Camera, small: Camera) -> Bool:
+    """(h, w) of the stroke at the size of what is known of the picture."""
+    scale = np.array([small.width / picture.width, small.height / picture.height])
     path = np.asarray(request.path_px, np.float64).reshape(-1, 2) * scale
-    if request.kind == "brush":
-        return brush(small, path, request.radius_px * scale)
+    if isinstance(request, DrawStroke) and request.kind == "brush":
+        return brush(small, path, request.radius_px * float(scale[0]))
     if request.kind == "lasso":
         return lasso(small, path)
     if len(path) != 2:

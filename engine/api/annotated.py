@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.api.annotations import Changed, HistoryEntry, LabelClass, Landmark, Note, OrientedBox, Polyline
+from engine.api.annotations import Changed, HistoryEntry, LabelClass, Landmark, Note, OrientedBox, Polyline, Triple
 from engine.api.replies import Region, Reply
 from engine.api.scene import Float32
 
@@ -116,6 +116,14 @@ class PhotoVoxels(Reply):
     version: int
     view: int
     rows: NDArray[np.int32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlaceFound(Reply):
+    """A place on the scene's surface, world units; ``snapped``: it is a keypoint's."""
+
+    pos_w: Triple
+    snapped: bool
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
