@@ -366,7 +366,7 @@ SELECTING: tuple[tuple[str, str], ...] = (
     ("Wheel", "More or less of it (Ctrl: nearer)"),
     ("1 … 9, 0", "Label it with that class"),
     ("Enter", "Label it; accept a suggestion; end a line"),
-    ("Backspace", "Let it go; refuse a suggestion; last point of a line"),
+    ("Backspace", "Let it go, refuse it; a point of a line back"),
     ("Delete", "Erase its labels"),
     ("PgUp PgDn", "More or less of it"),
     ("+ −", "Grow, shrink; size of the brush"),

@@ -10,8 +10,8 @@ from engine.api.annotating import PrepareAnnotating
 HINTS: dict[Tool, str] = {
     "select": "Click a thing in the scene or in a photo",
     "brush": "Paint over the scene, or in a large photo",
-    "lasso": "Draw around something, over the scene or in a large photo",
-    "box": "Drag a rectangle, over the scene or in a large photo",
+    "lasso": "Draw around",
+    "box": "Drag a rectangle around",
     "fill": "Click what is to be filled; Ctrl-click erases it",
     "polyline": "Click point after point; Shift-click does not snap to keypoints",
     "landmark": "Click a place; it snaps to a keypoint nearby",
@@ -72,9 +72,9 @@ def _hint(state: AppState) -> str:
             f"{count} · Enter or double-click ends the line · Backspace takes the last back · the first one closes it"
         )
     if a.tool in OUTLINES:
-        depths = "at all depths" if a.through else "what shows"
-        return f"{HINTS[a.tool]}: {depths} (Shift+D) · Shift selects instead, Ctrl erases · Esc cancels"
-    return HINTS[a.tool] + ("; Shift selects instead, Ctrl erases" if a.tool == "brush" else "")
+        depths = "all that is there (Shift+D: what shows)" if a.through else "what shows (Shift+D: all depths)"
+        return f"{HINTS[a.tool]} {depths} · Shift selects, Ctrl erases · Esc cancels"
+    return HINTS[a.tool] + (" · Shift selects, Ctrl erases · + − size" if a.tool == "brush" else "")
 
 
 def annotate_actions(state: AppState) -> tuple[frozenset[str], frozenset[str]]:

@@ -9,7 +9,7 @@ from PySide6.QtCore import QPoint, QSize, Qt, Signal
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import (
     QFrame,
-    QHBoxLayout,
+    QGridLayout,
     QLabel,
     QLineEdit,
     QListWidget,
@@ -35,6 +35,8 @@ WHAT = (
     "Name what you are looking for: type a class below and press Enter. Then press A and click a thing, in the scene "
     "or in any photo: the whole thing is selected. Enter labels it."
 )
+IN_ROW = 5
+"""Tools side by side: the dock is narrow."""
 MOST_ROWS = 6
 """Of the list of things that are seen at once."""
 NAMED = ("polyline", "landmark")
@@ -59,7 +61,7 @@ class AnnotatePanel(QWidget):
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self._theme: Theme = DARK
         self.rows: dict[int, ClassRow] = {}
-        self._tools = QHBoxLayout()
+        self._tools = QGridLayout()
         self._tools.setSpacing(2)
         self.more = QToolButton()
         self.more.setText("⋯")
@@ -129,14 +131,14 @@ class AnnotatePanel(QWidget):
 
     def take_actions(self, actions: Mapping[str, QAction]) -> None:
         """Tools and menu, of the window's own actions."""
-        for name in TOOLS:
+        for n, name in enumerate(TOOLS):
             button = QToolButton()
             button.setDefaultAction(actions[name])
             button.setIconSize(QSize(19, 19))
             button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-            self._tools.addWidget(button)
-        self._tools.addStretch(1)
-        self._tools.addWidget(self.more)
+            self._tools.addWidget(button, n // IN_ROW, n % IN_ROW)
+        self._tools.setColumnStretch(IN_ROW, 1)
+        self._tools.addWidget(self.more, 0, IN_ROW + 1)
         self.menu = QMenu(self)
         for name in MENU:
             if name:

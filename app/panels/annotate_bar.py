@@ -32,6 +32,8 @@ class AnnotateBar(QFrame):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("mode")
+        # buttons that come with a selection must not widen the scene, which would be marched anew
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self._theme: Theme = DARK
         self._view: AnnotateView | None = None
         self.sign, self.tool, self.hint = QLabel(), QLabel(), QLabel()
@@ -41,9 +43,10 @@ class AnnotateBar(QFrame):
         self.hint.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         row = QHBoxLayout()
         row.setSpacing(GAP)
-        for label in (self.sign, self.tool, self.dot, self.name):
+        for label in (self.sign, self.tool, self.dot):
             row.addWidget(label)
-        row.addStretch(1)
+        self.name.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        row.addWidget(self.name, 1)
         column = QVBoxLayout(self)
         column.setContentsMargins(PAD, GAP, GAP, GAP)
         column.setSpacing(2)

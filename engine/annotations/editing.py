@@ -62,7 +62,8 @@ def edit_of(service: AnnotationService, state: AnnotationState, request: Annotat
             if len(request.points_w) < 2:
                 raise AnnotationError("a line joins two points or more", found=f"{len(request.points_w)}")
             id = state.next_id("polyline")
-            return state.put(Polyline(id, request.class_id, request.points_w, request.closed, request.name))
+            line = Polyline(id, request.class_id, request.points_w, request.closed, request.name)
+            return state.put(line, title=f"Add line {request.name}")
         case PutNote():
             at = service.seeing.centre_w(service.seeing.row(request.source))
             return state.put(Note(state.next_id("note"), request.text, at))

@@ -119,7 +119,7 @@ def over(
         camera: of the picture, at any size.
         depth_z: (h, w) camera z of the surface that shows at each pixel, world units, 0 where none does.
         mask: (h, w) the stroke.
-        through: those behind the surface too, and those where no surface shows.
+        through: those behind the surface too.
         clip_w: (2, 3) outside of which nothing shows.
     """
     small, slack = camera.scaled(mask.shape[1], mask.shape[0]), BEHIND * grid.spec.voxel
@@ -134,8 +134,9 @@ def over(
             inside &= ((centres_w >= clip_w[0]) & (centres_w <= clip_w[1])).all(axis=1)
         column, row = np.where(inside[:, None], px, 0).astype(np.int64).T
         surface = depth_z[row, column]
-        shown = (z >= surface - slack) if through else (surface > 0) & (np.abs(z - surface) <= slack)
-        found[some] = inside & shown & mask[row, column]
+        # where nothing shows, all there is was cut away
+        meant = (surface > 0) & (z >= surface - slack) & (through | (z <= surface + slack))
+        found[some] = inside & meant & mask[row, column]
     return np.flatnonzero(found)
 
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import numpy as np
 from scipy.spatial import cKDTree
 
 from engine.annotations.edits import Edit
 from engine.annotations.state import AnnotationState
+from engine.annotations.strokes import lasso, over, rectangle
 from engine.api.annotated import (
     AnnotationChanged,
     AnnotationsOpened,
     PhotoVoxels,
+    PlaceFound,
     ReviewFound,
     SelectionFound,
     Suggested,
@@ -23,8 +26,10 @@ from engine.api.annotating import (
     AddClass,
     AnnotationRequest,
     BoxRows,
+    DrawOver,
     DrawStroke,
     ExportAnnotations,
+    FindPlace,
     FloodFill,
     LabelRows,
     LookAtPhoto,
@@ -33,6 +38,7 @@ from engine.api.annotating import (
     PaintAt,
     PrepareAnnotating,
     PutLandmark,
+    PutPolyline,
     PutThing,
     RedoAnnotation,
     RemoveThing,
@@ -43,11 +49,13 @@ from engine.api.annotating import (
     SuggestByWords,
     UndoAnnotation,
 )
-from engine.api.annotations import HistoryEntry, LabelClass, Landmark, OrientedBox
+from engine.api.annotations import HistoryEntry, LabelClass, Landmark, OrientedBox, Polyline
 from engine.api.errors import AnnotationError
+from engine.api.jobs import finish
 from engine.api.replies import Failed, JobFinished, Region, Reply
 from engine.api.requests import PixelSource
 from engine.api.scene import SceneInfo, Volume
+from engine.grid.spec import GridSpec
 
 SIDE = 48
 COLOURS = ((220, 60, 60), (60, 180, 80), (70, 90, 230))
@@ -129,8 +137,11 @@ class FakeAnnotations:
             case RedoAnnotation() if self.undone:
                 self.done.append(self.undone.pop())
                 return [self._changed(request, self.done[-1], made=False)]
-            case DrawStroke() | PaintAt():
+            case DrawStroke() | DrawOver() | PaintAt():
                 return [self._stroke(request)]
+            case FindPlace():
+                self._thing(self._at(request.source))
+                return [PlaceFound(id=id, pos_w=tuple(self._at(request.source).tolist()), snapped=False)]
             case _:
                 return [self._do(request, self._edit(request))]
 
@@ -151,6 +162,11 @@ class FakeAnnotations:
             case PutLandmark():
                 at = tuple(self._at(request.source).tolist())
                 return state.put(Landmark(state.next_id("landmark"), request.class_id, request.name, at))
+            case PutPolyline():
+                line = Polyline(
+                    state.next_id("polyline"), request.class_id, request.points_w, request.closed, request.name
+                )
+                return state.put(line)
             case BoxRows():
                 lo, hi = self._centres[request.rows].min(axis=0), self._centres[request.rows].max(axis=0)
                 centre, size = tuple(((lo + hi) / 2).tolist()), tuple((hi - lo).tolist())
@@ -158,8 +174,16 @@ class FakeAnnotations:
             case _:
                 raise AnnotationError(f"the fake does not know {type(request).__name__}")
 
-    def _stroke(self, request: DrawStroke | PaintAt) -> Reply:
-        if isinstance(request, DrawStroke):
+    def _stroke(self, request: DrawStroke | DrawOver | PaintAt) -> Reply:
+        if isinstance(request, DrawOver):
+            v = self.volume
+            grid = SimpleNamespace(index=v.index, spec=GridSpec(v.lo_w, v.voxel, tuple(v.index.max(axis=0) + 2)))
+            h, w = request.depth_z.shape
+            sight = request.camera.scaled(w, h)
+            path = np.array(request.path_px) * (w / request.camera.width, h / request.camera.height)
+            mask = lasso(sight, path) if request.kind == "lasso" else rectangle(sight, *path)
+            covered = finish(over(grid, sight, request.depth_z, mask, through=request.through, clip_w=request.clip_w))
+        elif isinstance(request, DrawStroke):
             rows = self.rows(request.view)
             scale = rows.shape[1] / self.scene.views[request.view].camera.width
             path = np.array(request.path_px) * scale
