@@ -178,6 +178,7 @@ class Renderer:
         while self._advance_overlays() or self.volume.advance(wait=True):
             pass
         if self._shows_volume:
+            self._best.version += 1
             with self._best.sized(viewport.width, viewport.height).buffer:
                 gl.gloo.set_viewport(0, 0, viewport.width, viewport.height)
                 self.volume.draw(camera, STILL_STEP)
@@ -222,6 +223,7 @@ class Renderer:
     def _timed(self, target: gl.Target, w: int, h: int, camera: Camera, step: float, band: tuple[float, float]) -> None:
         gl.finish()
         begin = time.perf_counter()
+        target.version += 1
         with target.sized(w, h).buffer:
             gl.gloo.set_viewport(0, 0, w, h)
             self.volume.draw(camera, step, band)

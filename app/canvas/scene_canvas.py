@@ -277,9 +277,6 @@ class SceneCanvas(QObject):
         if self.navigator.moving(begin):
             self._changed_at = begin
             self.moved.emit()
-        if self._ink is not None:
-            renderer.ink.set_picture(*self._ink)
-            self._ink = None
         if renderer.answering:
             renderer.upload(HEAT_S)  # an answer that is waited for: one frame with it rather than one before it
         renderer.draw(self.camera(), self._viewport())
@@ -344,6 +341,9 @@ class SceneCanvas(QObject):
             self._presenter.present(view)
             views = () if view.scene is None else view.scene.views
             self.quads = {v.index: quad for v, quad in zip(views, self.renderer.frusta.quads_w, strict=False)}
+        if self._ink is not None:
+            self.renderer.ink.set_picture(*self._ink)
+            self._ink = None
         return self.renderer
 
     def _fit_size(self) -> None:

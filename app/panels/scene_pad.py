@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PySide6.QtCore import QObject, QPointF, QRect, QRectF, Qt, Signal
+from PySide6.QtCore import QObject, QPointF, QRect, QRectF, Qt, QTimer, Signal
 from PySide6.QtGui import QColor, QImage, QPainter, QPolygonF
 
 from app.annotate_state import DRAWN, Tool
@@ -20,6 +20,7 @@ ADD, SUBTRACT = Qt.KeyboardModifier.ShiftModifier, Qt.KeyboardModifier.ControlMo
 LEAST_STEP_PX = 1.5
 MOST_PICKS = 400
 """Of one stroke of the brush."""
+LINGER_MS = 120
 RIM = 4
 """Pixels of ink beyond the line itself."""
 
@@ -105,7 +106,7 @@ class ScenePad(QObject):
     def _end(self) -> None:
         path, path_w, use = self._path, self._path_w, self._use
         self._forget()
-        self._paint()
+        QTimer.singleShot(LINGER_MS, self._paint)  # the ink stays until what it is to change is drawn
         add, subtract = use == "add", use == "subtract"
         if self._tool == "brush" and path_w:
             camera = self._canvas.camera()

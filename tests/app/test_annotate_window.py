@@ -54,7 +54,7 @@ def annotating(window: Window, qtbot: QtBot) -> Window:
         QTest.keyClick(field, Qt.Key.Key_Return)
     window.canvas.widget.setFocus()
     press(window, Qt.Key.Key_A)
-    qtbot.waitUntil(lambda: len(desk(window).state.photos) == 8)
+    qtbot.waitUntil(lambda: len(desk(window).state.photos) == 8 and len(window.annotate.panel.rows) == 2)
     window.canvas.go_to("home", fly=False)
     return window
 

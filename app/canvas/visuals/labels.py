@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app.canvas import dense
+from app.canvas import dense, gl
 from app.canvas.look import Rgb
 from app.canvas.visuals.overlay import Overlay
+from engine.api.camera import Camera
 from engine.api.scene import Volume
 
 UInt8 = NDArray[np.uint8]
@@ -31,6 +33,8 @@ class LabelOverlay(Overlay):
         self._of: Volume | None = None
         self._values: dict[str, UInt8] = {}
         self._patching: NDArray[np.int64] | None = None  # rows that differ from what is on the GPU
+        self._drawn: object = None  # what ``_picture`` was drawn of
+        self._picture: Any = None
         self.dim = 0.0
         self.set_style(opacity=1.0, accent=(1.0, 1.0, 1.0))
 
@@ -59,8 +63,17 @@ class LabelOverlay(Overlay):
         if len(rows):
             self._patch(volume, rows)
 
+    def draw(self, marched: gl.Target, camera: Camera, size: tuple[int, int]) -> Any:
+        """As ``Overlay.draw``, but what was drawn last serves again while it is the same: ink over a still scene."""
+        seen = camera.c2w.tobytes(), camera.intrinsics.tobytes(), size
+        key = marched, marched.version, seen, self.revision, self._style
+        if key != self._drawn:
+            self._drawn, self._picture = key, super().draw(marched, camera, size)
+        return self._picture
+
     def set_style(self, *, opacity: float, accent: Rgb) -> None:
         """How opaque labels are, and the colour of what is selected."""
+        self._style = opacity, accent
         self.program["u_opacity"], self.program["u_accent"] = opacity, accent
 
     def _patch(self, volume: Volume, rows: NDArray[np.int64]) -> None:
