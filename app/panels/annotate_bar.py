@@ -36,6 +36,7 @@ class AnnotateBar(QFrame):
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self._theme: Theme = DARK
         self._view: AnnotateView | None = None
+        self._signed: object = None  # what the sign shows
         self.sign, self.tool, self.hint = QLabel(), QLabel(), QLabel()
         self.tool.setObjectName("strong")
         self.dot, self.name = QLabel(), QLabel()
@@ -117,4 +118,7 @@ class AnnotateBar(QFrame):
 
     def _show_sign(self) -> None:
         tool = None if self._view is None else self._view.state.tool
+        if (tool, self._theme) == self._signed:
+            return
+        self._signed = tool, self._theme
         self.sign.setPixmap(icons.icon(f"annotate_{tool or 'select'}", self._theme).pixmap(QSize(18, 18)))
