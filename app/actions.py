@@ -66,6 +66,7 @@ class Annotates(Protocol):
 
     def toggle(self) -> None: ...
     def take(self, tool: Tool) -> None: ...
+    def flip_through(self) -> None: ...
     def new_class(self) -> None: ...
     def label(self) -> None: ...
     def erase(self) -> None: ...
@@ -311,11 +312,15 @@ ACTIONS: tuple[Action, ...] = (
            "Classes, tools and progress: bring the panel to the front, or hide it", toolbar=True),
     _tool("select", "Smart select", "A", "One click selects the whole thing, in the scene and in every photo"),
     _tool("brush", "Brush", "Shift+B", "Paint labels over the scene or in a large photo"),
-    _tool("lasso", "Lasso", "Shift+L", "Label what you draw around in a large photo"),
-    _tool("box", "Rectangle", "Shift+R", "Label what lies in a rectangle of a large photo"),
+    _tool("lasso", "Lasso", "Shift+L", "Label what you draw around, over the scene or in a large photo"),
+    _tool("box", "Rectangle", "Shift+R", "Label what lies in a rectangle, over the scene or in a large photo"),
     _tool("fill", "Fill", "Shift+F", "Label all that hangs together with a place and is alike"),
+    _tool("polyline", "Line", "Shift+P", "Join points on the surface: an edge, a cable, an outline on the floor"),
     _tool("landmark", "Landmark", "Shift+K", "Put a named point, on a keypoint where one is near"),
     _tool("note", "Note", "Shift+N", "Write down what you saw at a place"),
+    Action("annotate_through", "All depths", "Annotate", lambda t: t.annotate.flip_through(), "Shift+D", "",
+           "What lasso and rectangle go around over the scene is meant at all depths, not only what shows", True,
+           group=1),
     Action("annotate_class", "New class", "Annotate", lambda t: t.annotate.new_class(), "Ctrl+Shift+N", "",
            "Type the name of a class; its colour and key are found", group=2),
     Action("annotate_label", "Label the selection", "Annotate", lambda t: t.annotate.label(), "", "",
@@ -364,13 +369,14 @@ SELECTING: tuple[tuple[str, str], ...] = (
     ("Click", "Select; Shift adds, Ctrl takes away"),
     ("Wheel", "More or less of it (Ctrl: nearer)"),
     ("1 … 9, 0", "Label it with that class"),
-    ("Enter", "Label it; accept a suggestion"),
-    ("Backspace", "Let it go; refuse a suggestion; skip"),
+    ("Enter", "Label it; accept a suggestion; end a line"),
+    ("Backspace", "Let it go, refuse, skip; a point of a line back"),
     ("A, B", "In a review: the first is right, the second"),
     ("Delete", "Erase its labels"),
-    ("+ −", "Grow, shrink"),
-    ("Shift-wheel", "In a large photo: size of the brush"),
-    ("Middle-drag", "Turn, with the brush in hand"),
+    ("PgUp PgDn", "More or less of it"),
+    ("+ −", "Grow, shrink; size of the brush"),
+    ("Shift-wheel", "Size of the brush"),
+    ("Middle-drag", "Turn, with a drawing tool in hand"),
 )
 
 

@@ -31,7 +31,7 @@ def review_actions(make: type[Action]) -> tuple[Action, ...]:
              "The photo of which most has no label; again: the next one", group=5),
         make("review_conflicts", "Conflicts between photos", "Annotate", lambda t: t.review.conflicts(), "Shift+C", "",
              "Where photos say different classes of one place: A or B settles it, Backspace skips it", group=5),
-        make("review_compare", "Compare with another annotator…", "Annotate", lambda t: t.review.compare(), "Shift+D",
+        make("review_compare", "Compare with another annotator…", "Annotate", lambda t: t.review.compare(), "Shift+T",
              "", "Where does the file of another annotator differ, and how much?", group=5),
         make("review_carry", "Suggest in another scene…", "Annotate", lambda t: t.review.carry(), "Ctrl+Alt+A", "",
              "Open another scene of the repository, and look there for what is like the selection or the class in hand",

@@ -10,6 +10,7 @@ import numpy as np
 
 from app.annotate_state import AnnotateState, Marks, Offer, Selection, Tool
 from app.annotate_tools import AnnotateTools
+from app.annotate_tracing import Tracing
 from app.controller import Controller
 from app.history import Deed
 from app.state import AppState, Banner, with_item, with_job
@@ -17,6 +18,7 @@ from engine.api.annotated import (
     AnnotationChanged,
     AnnotationsOpened,
     PhotoVoxels,
+    PlaceFound,
     ReviewFound,
     SelectionFound,
     Suggested,
@@ -24,8 +26,10 @@ from engine.api.annotated import (
 )
 from engine.api.annotating import (
     AnnotationRequest,
+    DrawOver,
     DrawStroke,
     FileFormat,
+    FindPlace,
     FloodFill,
     ImportAnnotations,
     LookAtPhoto,
@@ -35,6 +39,7 @@ from engine.api.annotating import (
     PrepareAnnotating,
     PutLandmark,
     PutNote,
+    PutPolyline,
     RedoAnnotation,
     ResizeSelection,
     ReviewAnnotations,
@@ -49,7 +54,10 @@ from engine.api.requests import Request
 
 OF = "annotations"
 """Of what deeds are."""
-QUIET = (SelectThing, MoveThreshold, ResizeSelection, FloodFill, DrawStroke, PaintAt, PutLandmark, PutNote)
+QUIET = (
+    SelectThing, MoveThreshold, ResizeSelection, FloodFill, DrawStroke, DrawOver, PaintAt, FindPlace, PutPolyline,
+    PutLandmark, PutNote,
+)  # fmt: skip
 """What goes wrong with these is told in the status bar: the next click is the answer to it."""
 
 
@@ -70,6 +78,7 @@ class AnnotateDesk:
     ) -> None:
         self._controller, self._store, self._send = controller, controller.store, send
         self.tools = AnnotateTools(self, note_asked)
+        self.tracing = Tracing(self)
         self._wanted = self._prepared = False
         self._held: list[AnnotationRequest] = []  # until annotations are open
         self._sent: dict[int, AnnotationRequest] = {}  # whose failure is told in a way of its own, or answer is awaited
@@ -82,6 +91,12 @@ class AnnotateDesk:
     @property
     def state(self) -> AnnotateState:
         return self._store.state.annotate
+
+    @property
+    def voxel(self) -> float:
+        """Edge of a voxel, world units."""
+        volume = self._store.state.volume
+        return 0.0 if volume is None else volume.voxel
 
     def set(self, **changes: Any) -> None:
         """Set plain fields of the state."""
@@ -115,6 +130,8 @@ class AnnotateDesk:
     def take(self, tool: Tool | None) -> None:
         """Take a tool in hand; the same one again lays it down."""
         tool = None if tool == self.state.tool else tool
+        if self.state.draft:
+            self.tracing.end()
         if tool is not None:
             self.begin()
             self._controller.clear_query()
@@ -176,6 +193,7 @@ class AnnotateDesk:
             self._held.clear()
             self._prepared = self._wanted = False
             self._begun_of = 0
+            self.tracing.give_up()
             self._controller.history.forget_deeds(OF)
         v = new.volume
         if v is not None and _settled(new):
@@ -227,11 +245,14 @@ class AnnotateDesk:
                 before = s.photos.get(reply.view)
                 if before is None or before.version != reply.version or before.rows.size <= reply.rows.size:
                     self.set(photos=with_item(s.photos, reply.view, reply))
+            case PlaceFound():
+                self.tracing.placed(reply)
             case ReviewFound():
                 self.set(review=reply)
             case Failed() if isinstance(request, QUIET):
                 self.set(waiting=0)
                 self.say(reply.what)
+                self.tracing.missed(reply.id)
             case Failed() if isinstance(request, OpenAnnotations):
                 self.set(problem=reply.what)
                 return False

@@ -13,13 +13,16 @@ from numpy.typing import NDArray
 
 from engine.api.annotated import PhotoVoxels, ReviewFound, Suggested, Things
 from engine.api.annotating import Rows, SelectClick
-from engine.api.annotations import NOTHING, Changed, LabelClass
+from engine.api.annotations import NOTHING, Changed, LabelClass, Polyline, Triple
+from engine.api.camera import Camera
 from engine.api.scene import Float32
 
 UInt8 = NDArray[np.uint8]
-Tool = Literal["select", "brush", "lasso", "box", "fill", "landmark", "note"]
+Tool = Literal["select", "brush", "lasso", "box", "fill", "polyline", "landmark", "note"]
 DRAWN: tuple[Tool, ...] = ("brush", "lasso", "box")
-"""Tools that are drawn with, in a large photo."""
+"""Tools that are drawn with, over the scene or in a large photo."""
+OUTLINES: tuple[Tool, ...] = ("lasso", "box")
+"""Of them, those that go around something."""
 MOST_COUNTED = 1 << 20
 _GOLDEN = 0.618033988749895
 
@@ -149,6 +152,15 @@ class Selection:
 
 
 @dataclass(frozen=True, eq=False)
+class Sight:
+    """The scene as it is seen now; see ``engine.api.annotating.DrawOver``."""
+
+    camera: Camera
+    depth_z: Float32
+    clip_w: NDArray[np.float64] | None
+
+
+@dataclass(frozen=True, eq=False)
 class Offer:
     """Suggestions, one of which is looked at: to be accepted or refused.
 
@@ -183,6 +195,8 @@ class AnnotateState:
         photos: which voxels photos show.
         brush_px: radius of the brush, screen pixels.
         review: how far it is, while that is looked at.
+        through: what is drawn around over the scene is meant at all depths, not only what shows.
+        draft: points of the line that is being drawn, world units.
     """
 
     asked_of: int = 0
@@ -197,6 +211,8 @@ class AnnotateState:
     photos: Mapping[int, PhotoVoxels] = field(default_factory=lambda: MappingProxyType({}))
     brush_px: float = 12.0
     review: ReviewFound | None = None
+    through: bool = False
+    draft: tuple[Triple, ...] = ()
 
     @property
     def writable(self) -> bool:
@@ -213,6 +229,11 @@ class AnnotateState:
         """The class that what is lit gets."""
         carried = None if self.offer is None else self.offer.carried
         return self.class_in_hand if carried is None else carried
+
+    @property
+    def drawn(self) -> Polyline | None:
+        """The line that is being drawn."""
+        return Polyline(NOTHING, self.class_id, self.draft) if self.draft else None
 
     @property
     def lit(self) -> Selection | None:

@@ -6,12 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from app.annotate_state import DRAWN, Offer
+from app.annotate_state import DRAWN, Offer, Sight
 from engine.api.annotating import (
+    DrawOver,
     DrawStroke,
     FloodFill,
     LabelRows,
     MoveThreshold,
+    OutlineKind,
     PaintAt,
     PutLandmark,
     PutNote,
@@ -112,12 +114,14 @@ class AnnotateTools:
             self._desk.say(NO_CLASS)
         elif s.tool == "fill":
             self._desk.ask(FloodFill(source=source, class_id=s.class_id))
+        elif s.tool == "polyline":
+            self._desk.tracing.click(source, snap=not add)
         elif s.tool == "landmark" and s.marks is not None:
             number = 1 + sum(m.class_id == s.class_id for m in s.marks.things.landmarks)
             name = f"{s.class_in_hand.name} {number}"
             self._desk.ask(PutLandmark(source=source, class_id=s.class_id, name=name))
         elif s.tool in DRAWN:
-            self._desk.say("Draw it in a large photo: double-click one, or press Space.")
+            self._desk.say("Draw it over the scene or in a large photo: double-click one, or press Space.")
         return True
 
     def _select(self, click: SelectClick, *, add: bool, subtract: bool) -> None:
@@ -156,6 +160,10 @@ class AnnotateTools:
             self._desk.set(waiting=request.id)
             self._desk.ask(request)
 
+    def size_brush(self, steps: int) -> None:
+        """A larger brush, or with fewer than 0 steps a smaller one."""
+        self._desk.set(brush_px=min(max(self._desk.state.brush_px * 1.15**steps, 2.0), 120.0))
+
     # --- strokes
 
     def stroke(
@@ -180,7 +188,21 @@ class AnnotateTools:
             rows = None if s.selection is None else s.selection.rows
             self._draw(PaintAt(points_w=points_w, radius_w=radius_w, use=use, class_id=s.class_id, rows=rows))
 
-    def _draw(self, request: DrawStroke | PaintAt) -> None:
+    def outline(
+        self, sight: Sight, kind: OutlineKind, path_px: Sequence[tuple[float, float]], *, add: bool, subtract: bool
+    ) -> None:
+        """Something was drawn around over the scene, in logical pixels of what is seen."""
+        use = self._use(add=add, subtract=subtract)
+        if use is not None:
+            s = self._desk.state
+            request = DrawOver(
+                camera=sight.camera, depth_z=sight.depth_z, clip_w=sight.clip_w, kind=kind, path_px=tuple(path_px),
+                through=s.through, use=use, class_id=s.class_id,
+                rows=None if s.selection is None else s.selection.rows,
+            )  # fmt: skip
+            self._draw(request)
+
+    def _draw(self, request: DrawStroke | DrawOver | PaintAt) -> None:
         if request.use in ("add", "subtract"):
             self._desk.set(waiting=request.id, offer=None)
         self._desk.ask(request)

@@ -7,25 +7,27 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
-from PySide6.QtCore import QEvent, QObject, Qt
-from PySide6.QtGui import QColor, QCursor, QKeyEvent
-from PySide6.QtWidgets import QColorDialog, QInputDialog, QLineEdit
+from PySide6.QtCore import QObject, Qt
+from PySide6.QtGui import QColor, QCursor
+from PySide6.QtWidgets import QColorDialog, QInputDialog
 
 from app.annotate import AnnotateDesk
 from app.annotate_files import AnnotateFiles
-from app.annotate_state import Offer, Tool
+from app.annotate_keys import AnnotateKeys
+from app.annotate_state import Offer, Sight, Tool
 from app.canvas.under import triple
 from app.docks import bring_to_front, in_front
 from app.panels.annotate import AnnotatePanel
 from app.panels.annotate_bar import AnnotateBar
 from app.panels.annotate_rows import ClassRow
 from app.panels.cursors import cursor_of
+from app.panels.scene_pad import ScenePad
 from app.panels.stroke_pad import StrokePad
 from app.repository import eye_on
 from app.theme import Theme
 from app.view_state import AnnotateView
 from engine.api.annotated import Suggested
-from engine.api.annotating import AddClass, BoxRows, PutThing, RemoveThing, StrokeKind
+from engine.api.annotating import AddClass, BoxRows, OutlineKind, PutThing, RemoveThing, StrokeKind
 from engine.api.annotations import Kind, LabelClass
 from engine.api.replies import Region
 from engine.api.requests import PixelSource, PointSource
@@ -35,12 +37,10 @@ if TYPE_CHECKING:
 
 Pos = tuple[float, float, float]
 ADD, SUBTRACT = Qt.KeyboardModifier.ShiftModifier, Qt.KeyboardModifier.ControlModifier
-MOST_PICKS = 400
-"""Of one stroke over the scene."""
 
 
 class AnnotateUi(QObject):
-    """Panel and bar, with the desk behind them. Watches the window's keys while there is something to do with them.
+    """Panel and bar, with the desk behind them.
 
     Args:
         window: whose parts they are.
@@ -53,33 +53,35 @@ class AnnotateUi(QObject):
         self.panel = AnnotatePanel()
         self.bar = AnnotateBar()
         self.files = AnnotateFiles(window, self.desk)
-        self._path_w: list[Pos] = []
-        self._path_radius = 0.0
         self._cursor: QCursor | None = None
         self._looked: Suggested | None = None  # the suggestion that was gone to last
 
     def wire(self) -> None:
         """Connect the parts, once the window has its docks and actions."""
         w, panel, bar, tools = self._window, self.panel, self.bar, self.desk.tools
-        self.pad = StrokePad(w.images.pane)
+        self.pad, self.scene_pad = StrokePad(w.images.pane), ScenePad(w.canvas)
+        self._keys = AnnotateKeys(w, self.desk, self.pad, self.scene_pad)
         panel.take_actions(w.actions_by_id)
         bar.take_actions(w.actions_by_id)
         panel.class_named.connect(self._add)
         panel.brought.connect(self.files.bring_over)
         panel.place_chosen.connect(w.canvas.fly_to_point)
         panel.thing_removed.connect(self._remove_thing)
+        panel.thing_renamed.connect(self._rename_thing)
         panel.row_made.connect(self._row_made)
         bar.asked.connect(w.trigger)
         bar.refused.connect(tools.refuse)
         bar.ended.connect(self._end)
+        bar.line_ended.connect(self.desk.tracing.end)
         self.pad.drawn.connect(self._drawn)
         self.pad.wheel_turned.connect(tools.move_threshold)
-        self.pad.brush_sized.connect(self._size_brush)
+        self.pad.brush_turned.connect(tools.size_brush)
+        self.pad.doubled.connect(self._doubled)
+        self.scene_pad.brushed.connect(self._brushed)
+        self.scene_pad.outlined.connect(self._outlined)
         w.canvas.wheel_taken = self._wheel_taken
-        w.canvas.wheel_turned.connect(tools.move_threshold)
-        w.canvas.pointer.drawn.connect(self._brushed)
-        w.canvas.pointer.draw_ended.connect(self._brush_lifted)
-        w.installEventFilter(self)
+        w.canvas.wheel_turned.connect(self._wheel_turned)
+        w.canvas.pointer.double_clicked.connect(self._doubled)
 
     def show_view(self, view: AnnotateView) -> None:
         s = view.state
@@ -89,8 +91,9 @@ class AnnotateUi(QObject):
         label = s.class_in_hand
         ink = QColor("#ffffff") if label is None else QColor(*label.rgb)
         wheel = s.selection is not None and s.selection.score is not None
-        self.pad.show_tool(s.tool, ink, s.brush_px, wheel=wheel)
-        self._window.canvas.pointer.draws = s.tool == "brush"
+        last_w = s.draft[-1] if s.draft else None
+        self.pad.show_tool(s.tool, ink, s.brush_px, wheel=wheel, last_w=last_w)
+        self.scene_pad.show_tool(s.tool, ink, s.brush_px, last_w)
         self._show_cursor(cursor_of(s.tool, None if label is None else label.rgb))
 
     def _show_cursor(self, cursor: QCursor) -> None:
@@ -123,6 +126,9 @@ class AnnotateUi(QObject):
         if not in_front(self._window.docks["annotate"]) and self.desk.state.tool != tool:
             self.show()
         self.desk.take(tool)
+
+    def flip_through(self) -> None:
+        self.desk.set(through=not self.desk.state.through)
 
     def new_class(self) -> None:
         self.show()
@@ -193,32 +199,32 @@ class AnnotateUi(QObject):
     ) -> None:
         self.desk.tools.stroke(view, cast("StrokeKind", kind), path, radius, add=add, subtract=subtract)
 
-    def _brushed(self, x: float, y: float) -> None:
-        """The brush is held to the scene here."""
-        hit = self._window.canvas.pick(x, y)
-        if hit is None or len(self._path_w) >= MOST_PICKS:
-            return
-        if not self._path_w:
-            camera = self._window.canvas.camera()
-            depth = float(camera.to_camera(np.array([hit]))[0, 2])
-            self._path_radius = self.desk.state.brush_px * depth / float(camera.intrinsics[0, 0])
-        self._path_w.append(hit)
+    def _outlined(self, kind: str, path: list[tuple[float, float]], add: bool, subtract: bool) -> None:
+        canvas, clip = self._window.canvas, None
+        if canvas.view is not None and canvas.view.volume.clip is not None:
+            box = canvas.view.volume.clip
+            clip = np.array([box.lo_w, box.hi_w])
+        sight = Sight(canvas.camera(), canvas.depth_z(), clip)
+        self.desk.tools.outline(sight, cast("OutlineKind", kind), path, add=add, subtract=subtract)
 
-    def _brush_lifted(self) -> None:
-        path, self._path_w = self._path_w, []
-        if path:
-            held = self._window.canvas.pointer.modifiers
-            add, subtract = bool(held & ADD), bool(held & SUBTRACT)
-            points = np.array(path, np.float32)
-            self.desk.tools.paint_at(points, self._path_radius, add=add, subtract=subtract)
+    def _brushed(self, path: list[Pos], radius_w: float, add: bool, subtract: bool) -> None:
+        self.desk.tools.paint_at(np.array(path, np.float32), radius_w, add=add, subtract=subtract)
+
+    def _doubled(self) -> None:
+        """A double-click ends a line."""
+        if self.desk.state.tool == "polyline":
+            self.desk.tracing.end()
 
     def _wheel_taken(self) -> bool:
         s = self.desk.state
         zooming = bool(self._window.canvas.pointer.modifiers & SUBTRACT)
+        if s.tool == "brush":
+            return bool(self._window.canvas.pointer.modifiers & ADD)
         return s.tool == "select" and s.selection is not None and s.selection.score is not None and not zooming
 
-    def _size_brush(self, px: float) -> None:
-        self.desk.set(brush_px=px)
+    def _wheel_turned(self, steps: int) -> None:
+        tools = self.desk.tools
+        (tools.size_brush if self.desk.state.tool == "brush" else tools.move_threshold)(steps)
 
     def _go_to_offer(self, offer: Offer | None) -> None:
         """See the suggestion that is to be decided, from a photo that has it in sight."""
@@ -235,7 +241,8 @@ class AnnotateUi(QObject):
         self._window.canvas.frame(Region(centre, lo, hi, 1.0, 1.0), eye_on(centre, state.scene.views))
 
     def _end(self) -> None:
-        self.desk.set(tool=None, selection=None, offer=None)
+        self.desk.take(None)
+        self.desk.set(selection=None, offer=None)
 
     # --- classes
 
@@ -280,6 +287,15 @@ class AnnotateUi(QObject):
     def _remove_thing(self, kind: str, id: int) -> None:
         self.desk.ask(RemoveThing(kind=cast("Kind", kind), thing_id=id))
 
+    def _rename_thing(self, kind: str, id: int) -> None:
+        marks = self.desk.state.marks
+        some = () if marks is None else marks.things.polylines if kind == "polyline" else marks.things.landmarks
+        thing = next((t for t in some if t.id == id), None)
+        if thing is not None:
+            name, agreed = QInputDialog.getText(self._window, "Rename", "Name", text=thing.name)
+            if agreed and name.strip():
+                self.desk.ask(PutThing(thing=replace(thing, name=name.strip())))
+
     def _recolour(self, id: int) -> None:
         label = self._class(id)
         if label is None:
@@ -292,39 +308,3 @@ class AnnotateUi(QObject):
         text, agreed = QInputDialog.getText(self._window, "Note", "What is to be remembered here?")
         if agreed and text.strip():
             then(text.strip())
-
-    # --- keys
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        if not isinstance(event, QKeyEvent) or isinstance(self._window.focusWidget(), QLineEdit):
-            return False
-        act = self._act(event)
-        if act is None:
-            return False
-        if event.type() == QEvent.Type.ShortcutOverride:
-            event.accept()  # these keys are the tool's before they are shortcuts
-            return True
-        if event.type() == QEvent.Type.KeyPress:
-            act()
-            return True
-        return False
-
-    def _act(self, event: QKeyEvent) -> Callable[[], object] | None:
-        """What a key does while a tool is in hand or something is lit; None: nothing of ours."""
-        s, tools, key = self.desk.state, self.desk.tools, event.key()
-        if s.tool is None and s.lit is None:
-            return None
-        plain = event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier
-        if Qt.Key.Key_0 <= key <= Qt.Key.Key_9 and plain == Qt.KeyboardModifier.NoModifier:
-            return lambda: tools.digit(key - int(Qt.Key.Key_0))
-        if s.lit is None or plain & SUBTRACT:
-            return None
-        acts: dict[int, Callable[[], object]] = {
-            Qt.Key.Key_Return: tools.label,
-            Qt.Key.Key_Enter: tools.label,
-            Qt.Key.Key_Backspace: tools.refuse,
-            Qt.Key.Key_Delete: tools.erase,
-            Qt.Key.Key_Plus: lambda: tools.resize(1),
-            Qt.Key.Key_Minus: lambda: tools.resize(-1),
-        }
-        return acts.get(key)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.annotate_state import DRAWN, AnnotateState, Tool
+from app.annotate_state import OUTLINES, AnnotateState, Tool
 from app.state import AppState
 from app.view_state import AnnotateView, LabelsOver
 from engine.api.annotating import PrepareAnnotating
@@ -10,9 +10,10 @@ from engine.api.annotating import PrepareAnnotating
 HINTS: dict[Tool, str] = {
     "select": "Click a thing in the scene or in a photo",
     "brush": "Paint over the scene, or in a large photo",
-    "lasso": "Draw around something in a large photo",
-    "box": "Drag a rectangle in a large photo",
+    "lasso": "Draw around",
+    "box": "Drag a rectangle around",
     "fill": "Click what is to be filled; Ctrl-click erases it",
+    "polyline": "Click point after point; Shift-click does not snap to keypoints",
     "landmark": "Click a place; it snaps to a keypoint nearby",
     "note": "Click a place to write a note there",
 }
@@ -26,7 +27,7 @@ def labels_over(state: AppState) -> LabelsOver:
     layer = state.layers["labels"]
     if not current:
         return LabelsOver(volume, None, None, layer, {})
-    return LabelsOver(volume, a.marks, a.lit, layer, a.photos)
+    return LabelsOver(volume, a.marks, a.lit, layer, a.photos, a.drawn)
 
 
 def annotate_view(state: AppState) -> AnnotateView:
@@ -66,8 +67,15 @@ def _hint(state: AppState) -> str:
         return f"{count} · Enter labels them{named}{wheel} · Shift adds, Ctrl takes away · Delete erases"
     if a.tool is None:
         return ""
-    drawn = "; Shift selects instead, Ctrl erases" if a.tool in DRAWN else ""
-    return HINTS[a.tool] + drawn
+    if a.draft:
+        count = "1 point" if len(a.draft) == 1 else f"{len(a.draft)} points"
+        return (
+            f"{count} · Enter or double-click ends the line · Backspace takes the last back · the first one closes it"
+        )
+    if a.tool in OUTLINES:
+        depths = "all that is there (Shift+D: what shows)" if a.through else "what shows (Shift+D: all depths)"
+        return f"{HINTS[a.tool]} {depths} · Shift selects, Ctrl erases · Esc cancels"
+    return HINTS[a.tool] + (" · Shift selects, Ctrl erases · + − size" if a.tool == "brush" else "")
 
 
 def annotate_actions(state: AppState) -> tuple[frozenset[str], frozenset[str]]:
@@ -89,8 +97,9 @@ def annotate_actions(state: AppState) -> tuple[frozenset[str], frozenset[str]]:
         enabled |= {"annotate_label", "annotate_box_around"}
         if a.offer is None:
             enabled |= {"annotate_grow", "annotate_shrink", "annotate_erase"}
-    return frozenset(enabled), frozenset([] if a.tool is None else [f"annotate_{a.tool}"])
+    checked = {f"annotate_{a.tool}"} if a.tool is not None else set[str]()
+    return frozenset(enabled), frozenset(checked | ({"annotate_through"} if a.through else set()))
 
 
 def _tools(a: AnnotateState) -> tuple[str, ...]:
-    return TOOLS if not a.problem else ("annotate_select",)
+    return (*TOOLS, "annotate_through") if not a.problem else ("annotate_select",)

@@ -9,12 +9,14 @@ from app.state import AppState
 
 
 def step_back(s: AppState) -> dict[str, Any]:
-    """The fields that change: message, pair of scenes, suggestions and selection, place that is reviewed, tool, ruler,
-    match, photo over the scene, large photo, look through a photo, answer of the repository."""
+    """The fields that change: message, pair of scenes, line that is drawn, suggestions and selection, place that is
+    reviewed, tool, ruler, match, photo over the scene, large photo, look through a photo, answer of the repository."""
     if s.banner is not None:
         return {"banner": None}
     if s.repository.pair is not None:
         return {"repository": replace(s.repository, pair=None, aligned=None, aligning=0)}
+    if s.annotate.draft:
+        return {"annotate": replace(s.annotate, draft=())}
     if s.annotate.offer is not None or s.annotate.selection is not None:
         return {"annotate": replace(s.annotate, offer=None, selection=None, waiting=0)}
     if s.review.looked is not None:

@@ -120,6 +120,7 @@ QLabel#value {{ color: {t.text}; }}
 QPushButton {{ background: {t.raised}; color: {t.text}; border: 1px solid {t.line}; border-radius: {RADIUS}px;
     padding: 6px 14px; }}
 QPushButton:hover {{ border-color: {t.muted}; }}
+QPushButton:checked {{ border-color: {t.accent}; color: {t.accent}; }}
 QPushButton:pressed {{ background: {t.field}; }}
 QPushButton:disabled {{ color: {t.muted}; }}
 QPushButton#primary {{ background: {t.accent}; color: {t.on_accent}; border-color: {t.accent}; font-weight: 600; }}

@@ -21,6 +21,7 @@ from app.ruler import Ruler
 from app.state import Answer, Banner, Colouring, Job, KeypointColouring, Layer, PanelMode, Sort, ThemeName
 from app.training_state import Training
 from engine.api.annotated import PhotoVoxels
+from engine.api.annotations import Polyline
 from engine.api.camera import Camera
 from engine.api.replies import (
     PhotoLoaded,
@@ -82,6 +83,7 @@ class LabelsOver:
         lit: what is selected.
         layer: of the labels.
         photos: which voxels photos show.
+        draft: the line that is being drawn.
     """
 
     volume: Volume | None
@@ -89,6 +91,7 @@ class LabelsOver:
     lit: Selection | None
     layer: Layer
     photos: Mapping[int, PhotoVoxels]
+    draft: Polyline | None = None
 
 
 @dataclass(frozen=True)

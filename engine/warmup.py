@@ -98,6 +98,7 @@ def _fit(has_depth: bool) -> Iterator[None]:
 
 def _select() -> Iterator[None]:
     from engine.annotations.select import Click, load_select_nets, select_scene, smart_select
+    from engine.annotations.tools import connected, shrunk
     from engine.annotations.tools import grown as spread
 
     spec = GridSpec(np.zeros(3), 0.1, (8, 8, 8))
@@ -117,6 +118,10 @@ def _select() -> Iterator[None]:
     smart_select(scene, [Click(0)])
     yield
     spread(grid, np.arange(1))
+    yield
+    shrunk(grid, np.arange(1))
+    yield
+    connected(grid, np.ones(27, np.bool_), np.arange(1))
 
 
 STEPS: tuple[tuple[str, Callable[[], Iterator[None]]], ...] = (

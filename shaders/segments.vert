@@ -7,6 +7,7 @@ attribute vec3 a_corner; // along (0 or 1), across (-1 or 1), width in logical p
 uniform vec2 u_viewport_px;
 uniform float u_pixel_ratio;
 uniform float u_near;
+uniform float u_pull; // as in markers.vert
 varying vec4 v_rgba;
 varying float v_across_px;
 varying float v_half_px;
@@ -33,7 +34,7 @@ void main()
     v_half_px = 0.5 * a_corner.z * u_pixel_ratio;
     v_across_px = a_corner.y * (v_half_px + 1.0);
     q.xy += vec2(-along.y, along.x) * v_across_px * 2.0 / u_viewport_px * q.w;
-    v_depth = q.w / u_far;
+    v_depth = (q.w - u_pull) / u_far;
     q.z = (2.0 * v_depth - 1.0) * q.w;
     v_rgba = a_rgba;
     gl_Position = q;

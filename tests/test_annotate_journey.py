@@ -1,5 +1,6 @@
 """A newcomer's road in the real window with the real engine: three classes, a chair by a click and a correction, a
-carpet by a lasso in a photo, undo, redo, COCO; and the labels are there when the capture is opened again."""
+carpet by a lasso in a photo, undo, redo, a rectangle over the scene, a line along the carpet, COCO; and all of it is
+there when the capture is opened again."""
 
 from __future__ import annotations
 
@@ -201,6 +202,33 @@ def test_a_newcomer_labels_a_chair_and_a_carpet(qtbot: QtBot, tmp_path: Path, mo
     press(Qt.Key.Key_Z, CTRL | SHIFT)
     wait(lambda: np.array_equal(desk.state.marks.labels, after))
 
+    # a rectangle over the scene takes what shows there, and no more than that
+    press(Qt.Key.Key_R, SHIFT)
+    canvas = window.canvas
+    corners = [QPoint(round(canvas.widget.width() * f), round(canvas.widget.height() * f)) for f in (0.4, 0.6)]
+    QTest.mousePress(canvas.widget, LEFT, SHIFT, corners[0])
+    QTest.mouseMove(canvas.widget, corners[1])
+    QTest.mouseRelease(canvas.widget, LEFT, SHIFT, corners[1])
+    wait(lambda: desk.state.selection is not None and not desk.state.waiting)
+    px, z = canvas.camera().project(grid.centres_w()[desk.state.selection.rows])
+    hits = [canvas.pick(*p) for p in px[::50].tolist()]
+    found = np.array([(np.nan,) * 3 if h is None else h for h in hits])
+    near = np.abs(canvas.camera().to_camera(found)[:, 2] - z[::50]) <= 3 * grid.spec.voxel
+    print(f"rectangle: {len(px)} voxels, {near.mean():.3f} of them where a click there hits the scene")
+    assert near.mean() > 0.8
+    press(Qt.Key.Key_Escape)
+
+    # a line between two places of the carpet that the photo shows
+    press(Qt.Key.Key_P, SHIFT)
+    for at in (path[0], path[len(path) // 2]):
+        before = len(desk.state.draft)
+        QTest.mouseClick(pane, LEFT, NONE, at)
+        wait(lambda b=before: len(desk.state.draft) == b + 1)
+    press(Qt.Key.Key_Return)
+    wait(lambda: len(desk.state.marks.things.polylines) == 1)
+    line = desk.state.marks.things.polylines[0]
+    assert line.name == "carpet 1"
+
     # out to COCO
     out = tmp_path / "room.json"
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *args: (str(out), args[3].split(";;")[0]))
@@ -220,5 +248,6 @@ def test_a_newcomer_labels_a_chair_and_a_carpet(qtbot: QtBot, tmp_path: Path, mo
     c.encode()
     wait(lambda: desk.state.marks is not None)
     np.testing.assert_array_equal(desk.state.marks.labels, after)
-    assert c.state.undoable == 5  # three classes, a chair, a carpet
+    assert desk.state.marks.things.polylines == (line,)
+    assert c.state.undoable == 6  # three classes, a chair, a carpet, a line
     window.close()

@@ -50,7 +50,8 @@ class Compositor:
             program = (self._direct if exact else self._paint)[over is not None]
             marched.texture.interpolation = "nearest"
             if over is not None:
-                program["u_hot"], program["u_dim"] = over.draw(marched, camera, small), over.dim
+                no_finer = (min(small[0], marched.size[0]), min(small[1], marched.size[1]))
+                program["u_hot"], program["u_dim"] = over.draw(marched, camera, no_finer), over.dim
             program["u_marched"] = marched.texture
             if not exact:
                 marched.texture.interpolation = "linear"

@@ -24,6 +24,8 @@ CELL = 4  # voxels along a coarse cell's edge
 SLAB_BYTES = 3 << 20  # what one step scatters and uploads: about 2 ms
 FARTHEST = 24  # coarse cells; leaps longer than this gain nothing
 FACING_CAMERAS = 12
+LEAST_BLOCK = 1 << 15  # voxels; smaller ones are not worth a call each
+WORTH = 0.7  # a block is divided where its parts are together smaller than this share of it
 
 
 Rest = Callable[[], None]
@@ -105,6 +107,34 @@ def slabs(box: Box, values: UInt8) -> Iterator[tuple[int, UInt8]]:
         slab = np.zeros(n * dy * dz, packed.dtype)
         slab[box.flat[a:b] - x * dy * dz] = packed[a:b]
         yield x, slab.view(np.uint8).reshape(n, dy, dz, channels)
+
+
+def rows_within(box: Box, at: NDArray[np.int64], size: NDArray[np.int64]) -> tuple[NDArray[np.int64], ...]:
+    """The voxels in a block of the dense array, (N,) rows in the volume's order, and where in the block: x, y, z."""
+    dy, dz = box.dims[1:]
+    x0, y0, z0 = (int(v) for v in at)
+    nx, ny, nz = (int(v) for v in size)
+    begin: NDArray[np.int64] = ((np.arange(nx) + x0) * dy + y0) * dz  # of each x; voxels of all y of the block follow
+    first = np.searchsorted(box.flat, begin).astype(np.int64)
+    count = np.searchsorted(box.flat, begin + ny * dz).astype(np.int64) - first
+    k = np.arange(int(count.sum())) + np.repeat(first - np.cumsum(count) + count, count)
+    xy, z = np.divmod(box.flat[k], dz)
+    inside = (z >= z0) & (z < z0 + nz)
+    x, y = np.divmod(xy[inside], dy)
+    rows: NDArray[np.int64] = k[inside] if box.order is None else box.order[k[inside]]
+    return rows, x - x0, y - y0, z[inside] - z0
+
+
+def blocks(places: NDArray[np.int64]) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Few blocks, lowest corner and size (3,), that hold all places (N, 3) and little else: what is to be uploaded."""
+    lo = places.min(axis=0)
+    size = places.max(axis=0) + 1 - lo
+    if np.prod(size) <= LEAST_BLOCK:
+        return [(lo, size)]
+    axis = int(size.argmax())
+    lower = places[:, axis] < lo[axis] + size[axis] // 2
+    halves = blocks(places[lower]) + blocks(places[~lower])
+    return halves if sum(int(np.prod(s)) for _, s in halves) < WORTH * np.prod(size) else [(lo, size)]
 
 
 def premultiplied(rgb: UInt8, alpha: UInt8) -> UInt8:

@@ -18,12 +18,17 @@ UNIT_CORNERS = ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (1.0, 1.0))
 
 
 class Target:
-    """A framebuffer of one texture, (height, width, 4)."""
+    """A framebuffer of one texture, (height, width, 4).
+
+    Attributes:
+        version: grows with what is drawn into it; kept by who draws.
+    """
 
     def __init__(self, *, smooth: bool = False, internal: str | None = None) -> None:
         self._smooth, self._internal = smooth, internal
         self.texture: Any = None
         self.buffer: Any = None
+        self.version: int = 0
 
     def sized(self, width: int, height: int) -> Target:
         """Itself, made anew if it had another size."""

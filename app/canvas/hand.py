@@ -42,7 +42,9 @@ class Hand:
             canvas.point_clicked.emit(hit)
 
     def centre(self, x: float, y: float) -> None:
-        """Look at what is there."""
+        """Look at what is there, unless it ends a line."""
+        if self._canvas.view is not None and self._canvas.view.tool == "polyline":
+            return
         hit = self._canvas.pick(x, y)
         if hit is not None:
             self._canvas.fly_to_point(hit)

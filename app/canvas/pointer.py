@@ -44,6 +44,10 @@ class Pointer(QObject):
         widget.installEventFilter(self)
         surface.installEventFilter(self)
 
+    def stop_drawing(self) -> None:
+        """What the button is held for is no stroke any more, and no click."""
+        self._drawing, self._pressed = False, None
+
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         match event.type():
             case QEvent.Type.MouseButtonPress if isinstance(event, QMouseEvent):

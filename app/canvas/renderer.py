@@ -10,6 +10,7 @@ import time
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.canvas import gl
 from app.canvas.camera_sync import Viewport, photo_rect
@@ -18,6 +19,7 @@ from app.canvas.look import Look
 from app.canvas.visuals.frusta import FrustaVisual
 from app.canvas.visuals.grid import AXES_PX, Axes, FloorGrid
 from app.canvas.visuals.heat import HeatOverlay
+from app.canvas.visuals.ink import InkVisual
 from app.canvas.visuals.labels import LabelOverlay
 from app.canvas.visuals.markers import MarkersVisual
 from app.canvas.visuals.overlay import Overlay
@@ -30,6 +32,8 @@ from engine.api.camera import Camera
 
 MARCH_BUDGET_S = 0.014  # of one frame while moving, and of one band while refining
 LEAST_SCALE = 0.15
+DEPTH_SIDE = 480
+TRACE_HIDDEN = 0.35  # opacity of lines where something hides them
 MOVING_STEP, STILL_STEP = 1.25, 0.6  # voxels
 
 
@@ -58,7 +62,9 @@ class Renderer:
         self._compositor = Compositor()
         self.heat = HeatOverlay()
         self.labels = LabelOverlay()
-        self.things, self.landmarks = SegmentsVisual(), MarkersVisual()  # boxes and lines, and points
+        self.things, self.landmarks = SegmentsVisual(), MarkersVisual()  # boxes, and points
+        self.traces, self.corners = SegmentsVisual(), MarkersVisual()  # lines on the surface, and their points
+        self.ink = InkVisual()
         self.prompts = [PromptOverlay(n) for n in range(1, len(GROUPS) + 1)]  # the first is enough for few prompts
         self._moving = gl.Target(smooth=True, internal="rgba32f")
         self._stills = (gl.Target(internal="rgba32f"), gl.Target(internal="rgba32f"))
@@ -172,10 +178,26 @@ class Renderer:
         while self._advance_overlays() or self.volume.advance(wait=True):
             pass
         if self._shows_volume:
+            self._best.version += 1
             with self._best.sized(viewport.width, viewport.height).buffer:
                 gl.gloo.set_viewport(0, 0, viewport.width, viewport.height)
                 self.volume.draw(camera, STILL_STEP)
         self._compose(camera, viewport, self._best if self._shows_volume else None, SCALE_AT_BEST)
+
+    def depth(self, camera: Camera, viewport: Viewport) -> NDArray[np.float32]:
+        """(h, w) camera z of the volume's surface, as finely as it is drawn or at least ``DEPTH_SIDE``; 0: none."""
+        if not self.volume.ready:
+            return np.zeros((1, 1), np.float32)
+        target = self._shown
+        if target is None or target is self._moving or self._key != _key(camera, viewport):
+            small = camera.fitted(DEPTH_SIDE)
+            target = self._best.sized(small.width, small.height)
+            with target.buffer:
+                gl.gloo.set_viewport(0, 0, small.width, small.height)
+                self.volume.draw(small, STILL_STEP)
+        with target.buffer:
+            pixels: NDArray[np.float32] = gl.gloo.read_pixels((0, 0, *target.size), out_type="float")
+        return np.abs(pixels[..., 3])
 
     def _advance_overlays(self) -> bool:
         return any(overlay.advance() for overlay in self._overlaid)
@@ -201,6 +223,7 @@ class Renderer:
     def _timed(self, target: gl.Target, w: int, h: int, camera: Camera, step: float, band: tuple[float, float]) -> None:
         gl.finish()
         begin = time.perf_counter()
+        target.version += 1
         with target.sized(w, h).buffer:
             gl.gloo.set_viewport(0, 0, w, h)
             self.volume.draw(camera, step, band)
@@ -231,11 +254,15 @@ class Renderer:
         if o["keypoints"] > 0:
             self.keypoints.draw(camera, viewport, self.far, self.look.rim, pull=self.keypoints_pull)
         self.things.draw(camera, viewport, self.far)
+        self.traces.draw(camera, viewport, self.far, TRACE_HIDDEN, on_top=True)
+        self.traces.draw(camera, viewport, self.far, pull=self.keypoints_pull)
+        self.corners.draw(camera, viewport, self.far, self.look.rim, pull=self.keypoints_pull)
         self.landmarks.draw(camera, viewport, self.far, self.look.rim)
         self.lines.draw(camera, viewport, self.far, on_top=True)
         self.markers.draw(camera, viewport, self.far, self.look.rim)
         self.ruler.draw(camera, viewport, self.far, on_top=True)
         self.ruler_ends.draw(camera, viewport, self.far, self.look.rim)
+        self.ink.draw(camera.width, camera.height)
         if o["axes"] > 0:
             side = round(AXES_PX * viewport.ratio)
             pad = round(10 * viewport.ratio)

@@ -73,7 +73,8 @@ class SceneCanvas(QObject):
         self._changed_at = 0.0
         self.wheel_taken: Callable[[], bool] = lambda: False
         self.heat_drawn: Answer | None = None  # the answer whose heat the last frame showed
-        self._begun = self._closed = False
+        self._begun = self._closed = self._inked = False
+        self._ink: tuple[NDArray[np.uint8] | None, int, int] | None = None  # to be drawn next
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self._tick)
@@ -202,6 +203,17 @@ class SceneCanvas(QObject):
         row = under.keypoint(v, r, camera, (x, y), hit)
         return hit if row is None else under.place(v.keypoints, row)
 
+    def depth_z(self) -> NDArray[np.float32]:
+        """(h, w) camera z of the surface that shows, the whole canvas at some size; 0: none."""
+        self.surface.set_current()
+        return self._ready().depth(self.camera(), self._viewport())
+
+    def show_ink(self, rgba: NDArray[np.uint8] | None, left: int = 0, top: int = 0) -> None:
+        """What is being drawn with the pointer; see ``InkVisual.set_picture``."""
+        if rgba is not None or self._inked:
+            self._ink, self._inked = (rgba, left, top), rgba is not None
+            self.surface.update()
+
     def screenshot(self) -> NDArray[np.uint8]:
         """(h, w, 4) uint8 of the canvas at full quality, in physical pixels."""
         self.surface.set_current()
@@ -329,6 +341,9 @@ class SceneCanvas(QObject):
             self._presenter.present(view)
             views = () if view.scene is None else view.scene.views
             self.quads = {v.index: quad for v, quad in zip(views, self.renderer.frusta.quads_w, strict=False)}
+        if self._ink is not None:
+            self.renderer.ink.set_picture(*self._ink)
+            self._ink = None
         return self.renderer
 
     def _fit_size(self) -> None:

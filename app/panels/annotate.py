@@ -8,7 +8,7 @@ from PySide6.QtCore import QPoint, QSize, Qt, Signal
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import (
     QFrame,
-    QHBoxLayout,
+    QGridLayout,
     QLabel,
     QLineEdit,
     QListWidget,
@@ -34,8 +34,11 @@ WHAT = (
     "Name what you are looking for: type a class below and press Enter. Then press A and click a thing, in the scene "
     "or in any photo: the whole thing is selected. Enter labels it."
 )
+IN_ROW = 5
+"""Tools side by side: the dock is narrow."""
 MOST_ROWS = 6
 """Of the list of things that are seen at once."""
+NAMED = ("polyline", "landmark")
 MENU = (
     "annotate_words", "annotate_alike", "review_carry", "", "annotate_review", "review_conflicts", "review_compare", "",
     "classes_import", "classes_export", "", "annotations_import", "annotations_export",
@@ -47,6 +50,7 @@ class AnnotatePanel(QWidget):
     brought = Signal()  # annotations of another grid
     place_chosen = Signal(tuple)  # pos_w
     thing_removed = Signal(str, int)  # kind, id
+    thing_renamed = Signal(str, int)
     row_made = Signal(object)  # a ClassRow, to be connected
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -55,7 +59,7 @@ class AnnotatePanel(QWidget):
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self._theme: Theme = DARK
         self.rows: dict[int, ClassRow] = {}
-        self._tools = QHBoxLayout()
+        self._tools = QGridLayout()
         self._tools.setSpacing(2)
         self.more = QToolButton()
         self.more.setText("⋯")
@@ -119,14 +123,14 @@ class AnnotatePanel(QWidget):
 
     def take_actions(self, actions: Mapping[str, QAction]) -> None:
         """Tools and menu, of the window's own actions."""
-        for name in TOOLS:
+        for n, name in enumerate(TOOLS):
             button = QToolButton()
             button.setDefaultAction(actions[name])
             button.setIconSize(QSize(19, 19))
             button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-            self._tools.addWidget(button)
-        self._tools.addStretch(1)
-        self._tools.addWidget(self.more)
+            self._tools.addWidget(button, n // IN_ROW, n % IN_ROW)
+        self._tools.setColumnStretch(IN_ROW, 1)
+        self._tools.addWidget(self.more, 0, IN_ROW + 1)
         self.menu = QMenu(self)
         for name in MENU:
             if name:
@@ -174,7 +178,7 @@ class AnnotatePanel(QWidget):
             row.show_class(label, counts, in_hand=label.id == s.class_id)
 
     def _show_things(self, things: Things) -> None:
-        """Boxes, landmarks and notes, to go to or to remove."""
+        """Boxes, lines, landmarks and notes, to go to, rename or remove."""
         if things is self._things:
             return
         self._things = things
@@ -182,6 +186,10 @@ class AnnotatePanel(QWidget):
         rows: list[tuple[Kind, int, str, Triple | None]] = []
         for b in things.boxes:
             rows.append(("box", b.id, f"Box   {names.get(b.class_id, 'no class')}", b.centre_w))
+        for p in things.polylines:
+            rows.append(
+                ("polyline", p.id, f"Line   {p.name or names.get(p.class_id, 'no class')}", _middle(p.points_w))
+            )
         for m in things.landmarks:
             rows.append(("landmark", m.id, f"Landmark   {m.name}", m.pos_w))
         for n in things.notes:
@@ -207,6 +215,8 @@ class AnnotatePanel(QWidget):
             kind, id, _ = item.data(Qt.ItemDataRole.UserRole)
             menu = QMenu(self)
             menu.addAction("Go there", lambda: self._go_to_thing(item))
+            if kind in NAMED:
+                menu.addAction("Rename…", lambda: self.thing_renamed.emit(kind, id))
             menu.addAction("Remove", lambda: self.thing_removed.emit(kind, id))
             menu.popup(self.things.viewport().mapToGlobal(at))
 
@@ -220,3 +230,8 @@ class AnnotatePanel(QWidget):
         if text:
             self.field.clear()
             self.class_named.emit(text)
+
+
+def _middle(points_w: tuple[Triple, ...]) -> Triple:
+    """The point halfway along."""
+    return points_w[len(points_w) // 2]

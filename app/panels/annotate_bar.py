@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePol
 
 from app import icons
 from app.actions import by_id
+from app.annotate_state import OUTLINES
 from app.panels.annotate_rows import dot
 from app.theme import DARK, GAP, PAD, Theme
 from app.view_state import AnnotateView
@@ -26,12 +27,16 @@ class AnnotateBar(QFrame):
     asked = Signal(str)  # id of an action
     refused = Signal()
     ended = Signal()
+    line_ended = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("mode")
+        # buttons that come with a selection must not widen the scene, which would be marched anew
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self._theme: Theme = DARK
         self._view: AnnotateView | None = None
+        self._signed: object = None  # what the sign shows
         self.sign, self.tool, self.hint = QLabel(), QLabel(), QLabel()
         self.tool.setObjectName("strong")
         self.dot, self.name = QLabel(), QLabel()
@@ -39,9 +44,10 @@ class AnnotateBar(QFrame):
         self.hint.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         row = QHBoxLayout()
         row.setSpacing(GAP)
-        for label in (self.sign, self.tool, self.dot, self.name):
+        for label in (self.sign, self.tool, self.dot):
             row.addWidget(label)
-        row.addStretch(1)
+        self.name.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        row.addWidget(self.name, 1)
         column = QVBoxLayout(self)
         column.setContentsMargins(PAD, GAP, GAP, GAP)
         column.setSpacing(2)
@@ -53,6 +59,12 @@ class AnnotateBar(QFrame):
             self.buttons[name].clicked.connect(lambda _=False, n=name: self.asked.emit(n))
         self.refuse = self._button(row, "Refuse")
         self.refuse.clicked.connect(lambda: self.refused.emit())
+        self.through = self._button(row, "All depths")
+        self.through.setCheckable(True)
+        self.through.clicked.connect(lambda: self.asked.emit("annotate_through"))
+        self.line = self._button(row, "End line")
+        self.line.setToolTip("Put the line down  (Enter, or a double-click)")
+        self.line.clicked.connect(lambda: self.line_ended.emit())
         self.done = self._button(row, "Done")
         self.done.setToolTip("Lay the tool down: clicks ask again where else something is  (Esc)")
         self.done.clicked.connect(lambda: self.ended.emit())
@@ -66,7 +78,7 @@ class AnnotateBar(QFrame):
 
     def take_actions(self, actions: Mapping[str, QAction]) -> None:
         """Tooltips of the window's own actions."""
-        for name, button in self.buttons.items():
+        for name, button in (*self.buttons.items(), ("annotate_through", self.through)):
             button.setToolTip(actions[name].toolTip())
 
     def show_view(self, view: AnnotateView) -> None:
@@ -85,6 +97,9 @@ class AnnotateBar(QFrame):
         for name, button in self.buttons.items():
             button.setVisible(s.lit is not None and (s.offer is None or name == "annotate_label"))
         self.refuse.setVisible(s.offer is not None)
+        self.through.setVisible(s.tool in OUTLINES and s.lit is None)
+        self.through.setChecked(s.through)
+        self.line.setVisible(len(s.draft) > 1)
         self._show_sign()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
@@ -103,4 +118,7 @@ class AnnotateBar(QFrame):
 
     def _show_sign(self) -> None:
         tool = None if self._view is None else self._view.state.tool
+        if (tool, self._theme) == self._signed:
+            return
+        self._signed = tool, self._theme
         self.sign.setPixmap(icons.icon(f"annotate_{tool or 'select'}", self._theme).pixmap(QSize(18, 18)))

@@ -47,6 +47,7 @@ class ClassRow(QFrame):
         self.setObjectName("classRow")
         self.id = label.id
         self._label = label
+        self._shown: tuple[LabelClass, tuple[int, int], bool] | None = None  # as show_class was told
         self._theme: Theme = DARK
         self.colour = QToolButton()
         self.colour.setToolTip("Another colour…")
@@ -78,7 +79,10 @@ class ClassRow(QFrame):
 
     def show_class(self, label: LabelClass, count: tuple[int, int], *, in_hand: bool) -> None:
         """``count``: voxels and instances."""
-        self._label = label
+        if (label, count, in_hand) == self._shown:
+            return
+        chosen = self._shown is None or self._shown[2] != in_hand
+        self._label, self._shown = label, (label, count, in_hand)
         self.colour.setIcon(dot(label.rgb, 14))
         self.key.setText("" if label.digit is None else str(label.digit))
         self.key.setVisible(label.digit is not None)
@@ -87,9 +91,10 @@ class ClassRow(QFrame):
         voxels, things = count
         self.count.setText(f"{things} · {_short(voxels)}" if voxels else "–")
         self.count.setToolTip(f"{things} things, {voxels:,} voxels")
-        self.setProperty("chosen", in_hand)
-        self.style().unpolish(self)
-        self.style().polish(self)
+        if chosen:
+            self.setProperty("chosen", in_hand)
+            self.style().unpolish(self)
+            self.style().polish(self)
         self._show_icons()
 
     def set_theme(self, theme: Theme) -> None:

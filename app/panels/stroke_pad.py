@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 
-from PySide6.QtCore import QEvent, QObject, QPointF, QRectF, Qt, Signal
-from PySide6.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent, QPen, QPolygonF, QWheelEvent
+import numpy as np
+from PySide6.QtCore import QEvent, QObject, QPointF, Qt, Signal
+from PySide6.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent, QWheelEvent
 from PySide6.QtWidgets import QWidget
 
-from app.annotate_state import Tool
+from app.annotate_state import DRAWN, Tool
 from app.panels.photo_pane import PhotoPane
+from app.panels.stroke_paint import INK, paint_brush, paint_next, paint_path
 
 LEAST_STEP_PX = 1.5
 ADD, SUBTRACT = Qt.KeyboardModifier.ShiftModifier, Qt.KeyboardModifier.ControlModifier
-INK = {"label": QColor("#ffffff"), "add": QColor("#4cc2ff"), "subtract": QColor("#ff7b72")}
 
 
 class StrokePad(QWidget):
@@ -25,7 +26,8 @@ class StrokePad(QWidget):
 
     drawn = Signal(int, str, list, float, bool, bool)  # view, kind, path and radius in full-size pixels, add, subtract
     wheel_turned = Signal(int)
-    brush_sized = Signal(float)  # screen pixels
+    brush_turned = Signal(int)  # steps
+    doubled = Signal()  # while a line is drawn
 
     def __init__(self, pane: PhotoPane) -> None:
         super().__init__(pane)
@@ -38,19 +40,30 @@ class StrokePad(QWidget):
         self._path: list[QPointF] = []
         self._at: QPointF | None = None
         self._use = "label"
+        self._last_w: tuple[float, float, float] | None = None
         pane.installEventFilter(self)
 
-    def show_tool(self, tool: Tool | None, ink: QColor, radius: float, *, wheel: bool) -> None:
-        """``ink``: colour of the class in hand; ``radius``: of the brush; ``wheel``: it moves a threshold."""
+    def show_tool(
+        self, tool: Tool | None, ink: QColor, radius: float, *, wheel: bool,
+        last_w: tuple[float, float, float] | None = None,
+    ) -> None:  # fmt: skip
+        """``ink``: colour of the class in hand; ``radius``: of the brush; ``wheel``: it moves a threshold; ``last_w``:
+        the last point of a line."""
         if tool != self._tool:
             self._path.clear()
         self._tool, self._ink, self._radius, self._wheel = tool, ink, radius, wheel
+        self._last_w = last_w
         self.update()
 
     @property
     def drawing(self) -> bool:
         """Whether a stroke is being drawn."""
         return bool(self._path)
+
+    def cancel(self) -> None:
+        """The stroke is not meant."""
+        self._path.clear()
+        self.update()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         if event.type() == QEvent.Type.Resize:
@@ -60,8 +73,14 @@ class StrokePad(QWidget):
             self.update()
         if isinstance(event, QWheelEvent):
             return self._turned(event)
-        if isinstance(event, QMouseEvent) and self._tool in ("brush", "lasso", "box"):
+        if isinstance(event, QMouseEvent) and self._tool in DRAWN:
             return self._mouse(event)
+        if isinstance(event, QMouseEvent) and self._tool == "polyline":
+            self._at = event.position()
+            self.update()
+            if event.type() == QEvent.Type.MouseButtonDblClick:
+                self.doubled.emit()
+                return True
         return False
 
     def _turned(self, event: QWheelEvent) -> bool:
@@ -70,7 +89,7 @@ class StrokePad(QWidget):
             self.wheel_turned.emit(steps)
             return True
         if self._tool == "brush" and event.modifiers() & ADD:
-            self.brush_sized.emit(min(max(self._radius * 1.15**steps, 2.0), 120.0))
+            self.brush_turned.emit(steps)
             return True
         return False
 
@@ -114,34 +133,25 @@ class StrokePad(QWidget):
         return QPointF(min(max(at.x(), r.left()), r.right()), min(max(at.y(), r.top()), r.bottom()))
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        if self._tool not in ("brush", "lasso", "box"):
+        last = self._last_px() if self._tool == "polyline" else None
+        if self._tool not in DRAWN and last is None:
             return
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         ink = self._ink if not self._path or self._use == "label" else INK[self._use]
-        if self._path:
-            self._paint_path(painter, ink)
+        if self._path and self._tool is not None:
+            paint_path(painter, self._tool, self._path, ink, self._radius)
         if self._tool == "brush" and self._at is not None:
-            for colour, width in ((QColor(0, 0, 0, 160), 3.0), (ink, 1.5)):
-                painter.setPen(QPen(colour, width))
-                painter.setBrush(Qt.BrushStyle.NoBrush)
-                painter.drawEllipse(self._at, self._radius, self._radius)
+            paint_brush(painter, self._at, self._radius, ink)
+        if last is not None and self._at is not None:
+            paint_next(painter, last, self._at, ink)
         painter.end()
 
-    def _paint_path(self, painter: QPainter, ink: QColor) -> None:
-        fill = QColor(ink)
-        fill.setAlpha(90)
-        if self._tool == "brush":
-            pen = QPen(
-                fill, 2 * self._radius, Qt.PenStyle.SolidLine, Qt.PenCapStyle.RoundCap, Qt.PenJoinStyle.RoundJoin
-            )
-            painter.setPen(pen)
-            painter.drawPolyline(QPolygonF([*self._path, self._path[-1]]))
-            return
-        for colour, width in ((QColor(0, 0, 0, 160), 3.0), (ink, 1.6)):
-            painter.setPen(QPen(colour, width))
-            painter.setBrush(fill if colour is ink else Qt.BrushStyle.NoBrush)
-            if self._tool == "box":
-                painter.drawRect(QRectF(self._path[0], self._path[-1]).normalized())
-            else:
-                painter.drawPolygon(QPolygonF(self._path))
+    def _last_px(self) -> QPointF | None:
+        """Where the photo has the last point of the line."""
+        rect, camera = self._pane.photo_rect(), self._pane.camera
+        if self._last_w is None or camera is None or rect.isEmpty():
+            return None
+        (px,), (z,) = camera.project(np.array([self._last_w]))
+        scale = rect.width() / camera.width
+        return rect.topLeft() + QPointF(float(px[0]) * scale, float(px[1]) * scale) if z > 0 else None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QLineF, QPointF, QRectF, Qt
@@ -22,6 +24,8 @@ def paint_things(painter: QPainter, rect: QRectF, cell: Cell, over: LabelsOver) 
     if over.marks is None or not over.layer.visible:
         return
     things, camera = over.marks.things, cell.info.camera
+    drawn = () if over.draft is None else (over.draft,)
+    things = replace(things, polylines=(*things.polylines, *drawn))
     painter.save()
     painter.setClipRect(rect)
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -38,6 +42,8 @@ def paint_things(painter: QPainter, rect: QRectF, cell: Cell, over: LabelsOver) 
             painter.setPen(QPen(colour, width))
             painter.drawLines(lines)
     spots = [(m.pos_w, m.name, class_rgb(things.palette, m.class_id)) for m in things.landmarks]
+    spots += [(p.points_w[0], p.name, class_rgb(things.palette, p.class_id)) for p in things.polylines]
+    spots += [(pos_w, "", class_rgb(things.palette, p.class_id)) for p in drawn for pos_w in p.points_w[1:]]
     spots += [(n.pos_w, n.text, UNKNOWN) for n in things.notes if n.pos_w is not None]
     for pos_w, text, rgb in spots:
         (px,), (z,) = camera.project(np.array([pos_w]))
@@ -62,6 +68,8 @@ def _spot(painter: QPainter, at: QPointF, text: str, colour: QColor) -> None:
     painter.setPen(QPen(QColor(0, 0, 0, 190), 1.5))
     painter.setBrush(colour)
     painter.drawEllipse(at, SPOT_PX, SPOT_PX)
+    if not text:
+        return
     font = painter.font()
     font.setPointSizeF(8.5)
     painter.setFont(font)

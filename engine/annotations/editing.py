@@ -24,11 +24,12 @@ from engine.api.annotating import (
     LoadClasses,
     PutLandmark,
     PutNote,
+    PutPolyline,
     PutThing,
     RemoveThing,
     Source,
 )
-from engine.api.annotations import NOTHING, LabelClass, Landmark, Note, OrientedBox, Triple
+from engine.api.annotations import NOTHING, LabelClass, Landmark, Note, OrientedBox, Polyline, Triple
 from engine.api.errors import AnnotationError, QueryError
 
 if TYPE_CHECKING:
@@ -55,9 +56,14 @@ def edit_of(service: AnnotationService, state: AnnotationState, request: Annotat
         case BoxRows():
             return state.put(_box(service, state, request))
         case PutLandmark():
-            pos_w = _snapped(service, request.source)
-            thing = Landmark(state.next_id("landmark"), request.class_id, request.name, pos_w)
-            return state.put(thing)
+            pos_w, _ = place_of(service, request.source, snap=True)
+            return state.put(Landmark(state.next_id("landmark"), request.class_id, request.name, pos_w))
+        case PutPolyline():
+            if len(request.points_w) < 2:
+                raise AnnotationError("a line joins two points or more", found=f"{len(request.points_w)}")
+            id = state.next_id("polyline")
+            line = Polyline(id, request.class_id, request.points_w, request.closed, request.name)
+            return state.put(line, title=f"Add line {request.name}")
         case PutNote():
             at = service.seeing.centre_w(service.seeing.row(request.source))
             return state.put(Note(state.next_id("note"), request.text, at))
@@ -124,14 +130,18 @@ def _box(service: AnnotationService, state: AnnotationState, request: BoxRows) -
     return fit_box(places, rows, up_w, id=id, class_id=request.class_id, instance=instance)
 
 
-def _snapped(service: AnnotationService, source: Source) -> Triple:
-    """The keypoint that a click means, or else the voxel there."""
-    at = service.seeing.centre_w(service.seeing.row(source))
-    keypoints = service.scene.keypoints
-    if keypoints is None:
-        return at
-    near = snapped(at, keypoints.pos_w, keypoints.score, SNAP_VOXELS * service.grid.spec.voxel)
-    if near is None:
-        return at
+def place_of(service: AnnotationService, source: Source, *, snap: bool) -> tuple[Triple, bool]:
+    """The keypoint that a click means, or else the place on the surface; and whether it is a keypoint.
+
+    Raises:
+        AnnotationError: there is nothing of the scene.
+        QueryError: there is no such photo.
+    """
+    at, keypoints = service.seeing.place_w(source), service.scene.keypoints
+    near = None
+    if snap and keypoints is not None:
+        near = snapped(at, keypoints.pos_w, keypoints.score, SNAP_VOXELS * service.grid.spec.voxel)
+    if near is None or keypoints is None:
+        return at, False
     x, y, z = (float(v) for v in keypoints.pos_w[near])
-    return x, y, z
+    return (x, y, z), True

@@ -113,16 +113,27 @@ class Seeing:
             AnnotationError: there is none.
             QueryError: there is no such photo.
         """
+        return self._at(source)[0]
+
+    def place_w(self, source: Source) -> tuple[float, float, float]:
+        """The place itself, on the surface; raises as ``row``."""
+        x, y, z = (float(v) for v in self._at(source)[1])
+        return x, y, z
+
+    def _at(self, source: Source) -> tuple[int, NDArray[np.float64]]:
+        """Voxel and place (3,)."""
         if isinstance(source, PixelSource):
             camera = self._scene.capture.views[self._scene.check_view(source.view)].camera
             near = np.clip(np.array([[source.x, source.y]]) + AROUND, 0, np.array([camera.width, camera.height]) - 1e-6)
-            rows = rows_along(self.grid, camera, near)
-            row = int(next((r for r in rows if r >= 0), -1))  # thin things are easily missed by a pixel
+            pos_w, _ = surface_along(self.grid, *camera.rays(near))
+            pos_w = pos_w[np.isfinite(pos_w).all(axis=1)]  # thin things are easily missed by a pixel
         else:
-            row = int(rows_beside(self.grid.spec.to_grid(np.array([source.pos_w])), self.grid.lut)[0])
-        if row < 0:
+            pos_w = np.array([source.pos_w], np.float64)
+        rows = rows_beside(self.grid.spec.to_grid(pos_w), self.grid.lut)
+        first = next((n for n, row in enumerate(rows) if row >= 0), None)
+        if first is None:
             raise AnnotationError("there is nothing of the scene at this place")
-        return row
+        return int(rows[first]), pos_w[first]
 
     def centre_w(self, row: int) -> tuple[float, float, float]:
         """Middle of a voxel."""

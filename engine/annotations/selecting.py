@@ -14,15 +14,16 @@ from engine.annotations.edits import Edit
 from engine.annotations.said import Said
 from engine.annotations.select import Click, selected_rows, smart_select
 from engine.annotations.state import AnnotationState
-from engine.annotations.strokes import Bool, brush, lasso, lifted, rectangle
+from engine.annotations.strokes import Bool, brush, lasso, lifted, over, rectangle
 from engine.annotations.suggest import Suggestion, alike, example_of, meant
-from engine.annotations.tools import connected, grown, shrunk
+from engine.annotations.tools import around, grown, shrunk
 from engine.api.annotated import (
     SelectionFound,
     Suggested,
     SuggestionsFound,
 )
 from engine.api.annotating import (
+    DrawOver,
     DrawStroke,
     MoveThreshold,
     PaintAt,
@@ -39,7 +40,6 @@ from engine.scene_state import Replies, without_replies
 if TYPE_CHECKING:
     from engine.annotations.service import AnnotationService
     from engine.api.camera import Camera
-    from engine.grid.radiance import RadianceGrid
 
 Rows = NDArray[np.int64]
 NONE: Rows = np.zeros(0, np.int64)
@@ -88,7 +88,7 @@ def select(service: AnnotationService, request: Selecting) -> Replies[None]:
             yield suggested(service, request.id, alike(scene, [example_of(scene, request.rows)], taken))
 
 
-def stroke(service: AnnotationService, request: DrawStroke | PaintAt) -> Replies[None]:
+def stroke(service: AnnotationService, request: DrawStroke | DrawOver | PaintAt) -> Replies[None]:
     """Lift a stroke and do with it what is asked.
 
     Raises:
@@ -96,11 +96,18 @@ def stroke(service: AnnotationService, request: DrawStroke | PaintAt) -> Replies
         QueryError: there is no such photo.
     """
     grid = service.grid
-    if isinstance(request, DrawStroke):
+    if isinstance(request, DrawOver):
+        depth_z = _checked_depth(request.depth_z)
+        sight = request.camera.scaled(depth_z.shape[1], depth_z.shape[0])
+        mask = _mask(request, request.camera, sight)
+        rows = yield from without_replies(
+            over(grid, sight, depth_z, mask, through=request.through, clip_w=request.clip_w)
+        )
+    elif isinstance(request, DrawStroke):
         hits = yield from without_replies(service.seeing.hits(request.view))
         rows = lifted(hits, _mask(request, service.scene.capture.views[request.view].camera, hits.camera))
     else:
-        rows = within(grid, request.points_w, request.radius_w)
+        rows = around(grid, request.points_w, request.radius_w)
     if request.use in ("add", "subtract"):
         rows = _with(request.rows, rows, subtract=request.use == "subtract")
         yield SelectionFound(id=request.id, version=service.version, rows=rows)
@@ -121,32 +128,19 @@ def said_by(edit: Edit, view: int, class_id: int, state: AnnotationState, rows: 
     return replace(edit, said=(Said.of(view, class_id, rows[~locked]),))
 
 
-def within(grid: RadianceGrid, points_w: Float32, radius_w: float) -> Rows:
-    """The voxels within a radius of points (N, 3) that hang together with one of them.
-
-    Raises:
-        AnnotationError: the points or the radius are not finite.
-    """
-    from scipy.spatial import cKDTree
-
-    if not (len(points_w) and np.isfinite(points_w).all() and np.isfinite(radius_w) and radius_w > 0):
-        raise AnnotationError("the stroke is no line through the scene", found=f"{len(points_w)} points")
-    tree = cKDTree(grid.index + 0.5)
-    at = grid.spec.to_grid(np.asarray(points_w, np.float64))
-    near = tree.query_ball_point(at, max(radius_w / grid.spec.voxel, 0.9))
-    inside = np.zeros(len(grid.index), np.bool_)
-    for rows in near:
-        inside[rows] = True
-    _, seeds = tree.query(at)
-    return connected(grid, inside, seeds)
+def _checked_depth(depth_z: Float32) -> Float32:
+    """As what shows; not finite is nothing."""
+    if depth_z.ndim != 2 or not depth_z.size:
+        raise AnnotationError("there is no picture to draw over", found=f"{depth_z.shape}")
+    return np.where(np.isfinite(depth_z), depth_z, 0)
 
 
-def _mask(request: DrawStroke, photo: Camera, small: Camera) -> Bool:
-    """(h, w) of the stroke at the size of the photo's hits."""
-    scale = small.width / photo.width
+def _mask(request: DrawStroke | DrawOver, picture: Camera, small: Camera) -> Bool:
+    """(h, w) of the stroke at the size of what is known of the picture."""
+    scale = np.array([small.width / picture.width, small.height / picture.height])
     path = np.asarray(request.path_px, np.float64).reshape(-1, 2) * scale
-    if request.kind == "brush":
-        return brush(small, path, request.radius_px * scale)
+    if isinstance(request, DrawStroke) and request.kind == "brush":
+        return brush(small, path, request.radius_px * float(scale[0]))
     if request.kind == "lasso":
         return lasso(small, path)
     if len(path) != 2:

@@ -20,12 +20,15 @@ from engine.api.annotated import (
     AnnotationChanged,
     AnnotationsOpened,
     PhotoVoxels,
+    PlaceFound,
     Things,
 )
 from engine.api.annotating import (
     AnnotationRequest,
+    DrawOver,
     DrawStroke,
     ExportAnnotations,
+    FindPlace,
     ImportAnnotations,
     LookAtPhoto,
     MoveThreshold,
@@ -85,8 +88,10 @@ class AnnotationService:
                 return self._look(request)
             case SelectThing() | MoveThreshold() | ResizeSelection() | SuggestByWords() | SuggestAlike():
                 return selecting.select(self, request)
-            case DrawStroke() | PaintAt():
+            case DrawStroke() | DrawOver() | PaintAt():
                 return selecting.stroke(self, request)
+            case FindPlace():
+                return self._find(request)
             case ReviewAnnotations():
                 return reviewing.overview(self, request)
             case ReviewRequest():
@@ -243,6 +248,10 @@ class AnnotationService:
         hits = yield from without_replies(self.seeing.hits(request.view))
         rows = hits.rows.astype("int32")
         yield PhotoVoxels(id=request.id, version=self.version, view=request.view, rows=rows)
+
+    def _find(self, request: FindPlace) -> Replies[None]:
+        pos_w, snapped = editing.place_of(self, request.source, snap=request.snap)
+        yield PlaceFound(id=request.id, pos_w=pos_w, snapped=snapped)
 
     def _step(self, request: UndoAnnotation | RedoAnnotation) -> Replies[None]:
         document = self.document

@@ -27,6 +27,7 @@ Rows = NDArray[np.int64]
 SIDE = 480
 """Pixels along the long side of a view's hits."""
 SLICE_RAYS = 1 << 13
+SLICE_VOXELS = 1 << 16
 BEHIND = 1.5
 """A voxel so many voxels before or behind the surface belongs to it: fused surfaces are as thick."""
 MAJORITY = 0.5
@@ -107,13 +108,36 @@ def lifted(hits: ViewHits, mask: Bool) -> Rows:
     return np.flatnonzero(meant)
 
 
-def through(grid: RadianceGrid, camera: Camera, mask: Bool) -> Rows:
-    """The voxels (N,) whose centres lie within a stroke, hidden ones too."""
-    small = camera.scaled(mask.shape[1], mask.shape[0])
-    px, z = small.project(grid.centres_w())
-    inside = small.contains(px) & (z > 0)
-    column, row = np.where(inside[:, None], px, 0).astype(np.int64).T
-    return np.flatnonzero(inside & mask[row, column])
+def over(
+    grid: RadianceGrid, camera: Camera, depth_z: Float32, mask: Bool, *, through: bool = False,
+    clip_w: NDArray[np.float64] | None = None,
+) -> Job[Rows]:  # fmt: skip
+    """The voxels (N,), ascending, whose centres lie within a stroke over a picture of the scene, on what shows there.
+
+    Args:
+        grid: the scene.
+        camera: of the picture, at any size.
+        depth_z: (h, w) camera z of the surface that shows at each pixel, world units, 0 where none does.
+        mask: (h, w) the stroke.
+        through: those behind the surface too.
+        clip_w: (2, 3) outside of which nothing shows.
+    """
+    small, slack = camera.scaled(mask.shape[1], mask.shape[0]), BEHIND * grid.spec.voxel
+    found = np.zeros(len(grid.index), np.bool_)
+    for start in range(0, len(grid.index), SLICE_VOXELS):
+        yield Progress(start, len(grid.index), "voxels", "what lies within")
+        some = slice(start, start + SLICE_VOXELS)
+        centres_w = grid.spec.to_world(grid.index[some] + 0.5)
+        px, z = small.project(centres_w)
+        inside = small.contains(px) & (z > 0)
+        if clip_w is not None:
+            inside &= ((centres_w >= clip_w[0]) & (centres_w <= clip_w[1])).all(axis=1)
+        column, row = np.where(inside[:, None], px, 0).astype(np.int64).T
+        surface = depth_z[row, column]
+        # where nothing shows, all there is was cut away
+        meant = (surface > 0) & (z >= surface - slack) & (through | (z <= surface + slack))
+        found[some] = inside & meant & mask[row, column]
+    return np.flatnonzero(found)
 
 
 def seen_values(hits: ViewHits, values: NDArray[Any], nothing: Any = 0) -> NDArray[Any]:

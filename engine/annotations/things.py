@@ -130,7 +130,8 @@ def _polyline(d: Mapping[str, Any]) -> Polyline:
     if not isinstance(points, list | tuple) or not 1 <= len(points) <= MOST_POINTS:
         raise ValueError(f"a polyline needs 1 to {MOST_POINTS} points")
     places = tuple(_triple(p) for p in points)
-    return Polyline(_whole(d["id"], 1, MOST_ID), _class_id(d["class_id"]), places, _flag(d.get("closed", False)))
+    closed, name = _flag(d.get("closed", False)), _text(d.get("name", ""))
+    return Polyline(_whole(d["id"], 1, MOST_ID), _class_id(d["class_id"]), places, closed, name)
 
 
 def _landmark(d: Mapping[str, Any]) -> Landmark:

@@ -26,7 +26,7 @@ def grown(grid: RadianceGrid, rows: Rows, steps: int = 1) -> Rows:
         AnnotationError: no such number of steps.
     """
     inside = _inside(grid, rows)
-    _spread_out(grid.index, grid.lut, inside, _steps(steps), True)
+    _grow(grid.index, grid.lut, inside, np.flatnonzero(inside), _steps(steps))
     return np.flatnonzero(inside)
 
 
@@ -37,8 +37,37 @@ def shrunk(grid: RadianceGrid, rows: Rows, steps: int = 1) -> Rows:
         AnnotationError: no such number of steps.
     """
     inside = _inside(grid, rows)
-    _spread_out(grid.index, grid.lut, inside, _steps(steps), False)
-    return np.flatnonzero(inside)
+    left = np.flatnonzero(inside)
+    for _ in range(_steps(steps)):
+        left = left[_deep(grid.index, grid.lut, inside, left)]
+        inside[:] = False
+        inside[left] = True
+    return left
+
+
+def around(grid: RadianceGrid, points_w: Float32, radius_w: float) -> Rows:
+    """The voxels within a radius of points (N, 3) that hang together with one of them.
+
+    Raises:
+        AnnotationError: the points or the radius are not finite.
+    """
+    from scipy.spatial import cKDTree
+
+    if not (len(points_w) and np.isfinite(points_w).all() and np.isfinite(radius_w) and radius_w > 0):
+        raise AnnotationError("the stroke is no line through the scene", found=f"{len(points_w)} points")
+    at, radius = grid.spec.to_grid(np.asarray(points_w, np.float64)), max(radius_w / grid.spec.voxel, 0.9)
+    lo = np.clip(np.floor(at.min(axis=0) - radius), 0, grid.spec.dims).astype(np.int64)
+    hi = np.clip(np.ceil(at.max(axis=0) + radius), 0, grid.spec.dims).astype(np.int64)
+    block = grid.lut[lo[0] : hi[0], lo[1] : hi[1], lo[2] : hi[2]]
+    near = block[block >= 0].astype(np.int64)
+    inside = np.zeros(len(grid.index), np.bool_)
+    if not len(near):
+        return np.flatnonzero(inside)
+    centres = grid.index[near] + 0.5
+    away, _ = cKDTree(at).query(centres, distance_upper_bound=radius + 1e-6)
+    inside[near[away <= radius]] = True
+    away, nearest = cKDTree(centres).query(at)
+    return connected(grid, inside, near[nearest[away <= radius]])
 
 
 def connected(grid: RadianceGrid, inside: Bool, seeds: ArrayLike) -> Rows:
@@ -93,20 +122,41 @@ def _inside(grid: RadianceGrid, rows: Rows | Sequence[int]) -> Bool:
 
 
 @jit
-def _spread_out(index, lut, inside, steps, grow):
-    """Turn voxels to ``grow`` that touch one that is so."""
+def _grow(index, lut, inside, rows, steps):
+    """Turn on what touches voxels that are on, ``rows`` at first; each is looked at once."""
     nx, ny, nz = lut.shape
+    queue = np.empty(len(index), np.int64)
+    queue[: len(rows)] = rows
+    begin, end = 0, len(rows)
     for _ in range(steps):
-        before = inside.copy()
-        for row in range(len(index)):
-            if before[row] == grow:
-                continue
+        last = end
+        while begin < last:
+            row = queue[begin]
+            begin += 1
             for x in range(max(index[row, 0] - 1, 0), min(index[row, 0] + 2, nx)):
                 for y in range(max(index[row, 1] - 1, 0), min(index[row, 1] + 2, ny)):
                     for z in range(max(index[row, 2] - 1, 0), min(index[row, 2] + 2, nz)):
                         other = lut[x, y, z]
-                        if other >= 0 and before[other] == grow:
-                            inside[row] = grow
+                        if other >= 0 and not inside[other]:
+                            inside[other] = True
+                            queue[end] = other
+                            end += 1
+
+
+@jit
+def _deep(index, lut, inside, rows):
+    """(N,) which of some voxels touch none that is off."""
+    nx, ny, nz = lut.shape
+    out = np.ones(len(rows), np.bool_)
+    for n in range(len(rows)):
+        row = rows[n]
+        for x in range(max(index[row, 0] - 1, 0), min(index[row, 0] + 2, nx)):
+            for y in range(max(index[row, 1] - 1, 0), min(index[row, 1] + 2, ny)):
+                for z in range(max(index[row, 2] - 1, 0), min(index[row, 2] + 2, nz)):
+                    other = lut[x, y, z]
+                    if other >= 0 and not inside[other]:
+                        out[n] = False
+    return out
 
 
 @jit

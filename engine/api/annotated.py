@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.api.annotations import Changed, HistoryEntry, LabelClass, Landmark, Note, OrientedBox, Polyline
+from engine.api.annotations import Changed, HistoryEntry, LabelClass, Landmark, Note, OrientedBox, Polyline, Triple
 from engine.api.replies import Region, Reply
 from engine.api.scene import Float32
 
@@ -132,6 +132,14 @@ class ClassStats:
     boxes: int
     lines: int
     landmarks: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlaceFound(Reply):
+    """A place on the scene's surface, world units; ``snapped``: it is a keypoint's."""
+
+    pos_w: Triple
+    snapped: bool
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -12,13 +12,15 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.api.annotations import NOTHING, Kind, Thing
+from engine.api.annotations import NOTHING, Kind, Thing, Triple
+from engine.api.camera import Camera
 from engine.api.requests import PixelSource, PointSource, Priority, Request
 from engine.api.scene import Float32
 
 Rows = NDArray[np.int64]
 Source = PixelSource | PointSource
 StrokeKind = Literal["brush", "lasso", "box"]
+OutlineKind = Literal["lasso", "box"]
 StrokeUse = Literal["label", "erase", "add", "subtract"]
 """A stroke labels or erases voxels, or adds them to the selection or takes them from it."""
 FileFormat = Literal["json", "npz", "ply", "coco", "labelcloud", "kitti", "scannet"]
@@ -154,6 +156,31 @@ class PaintAt(AnnotationRequest):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class DrawOver(AnnotationRequest):
+    """A lasso or rectangle drawn over the scene, lifted to the voxels that show within it. As DrawStroke.
+
+    Attributes:
+        camera: that the scene was seen by.
+        depth_z: (h, w) float32, the whole picture at any size: camera z of the surface that shows there, 0 for none.
+        kind: what the path is.
+        path_px: pixels of the camera; of a box two opposite corners.
+        through: voxels behind what shows are meant too.
+        clip_w: (2, 3) outside of which nothing shows; None: there is no such box.
+        use, class_id, rows: as of DrawStroke.
+    """
+
+    camera: Camera
+    depth_z: Float32
+    kind: OutlineKind
+    path_px: tuple[tuple[float, float], ...]
+    through: bool = False
+    clip_w: NDArray[np.float64] | None = None
+    use: StrokeUse = "label"
+    class_id: int = NOTHING
+    rows: Rows | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class FloodFill(AnnotationRequest):
     """Label, or with class 0 erase, what hangs together with a place: all of its class and instance, or, where it has
     none, all unlabelled voxels there of like colour. AnnotationChanged."""
@@ -186,6 +213,24 @@ class PutLandmark(AnnotationRequest):
     source: Source
     class_id: int
     name: str
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FindPlace(AnnotationRequest):
+    """Where on the surface is this? PlaceFound. ``snap``: a keypoint that is near is meant."""
+
+    source: Source
+    snap: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PutPolyline(AnnotationRequest):
+    """Join places: AnnotationChanged."""
+
+    points_w: tuple[Triple, ...]
+    class_id: int
+    name: str
+    closed: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -70,6 +70,7 @@ class Polyline:
     class_id: int
     points_w: tuple[Triple, ...]
     closed: bool = False
+    name: str = ""
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -15,10 +16,12 @@ from engine.annotations.review import progress
 from engine.annotations.reviewing import labelled_as, settled
 from engine.annotations.selecting import said_by
 from engine.annotations.state import AnnotationState
+from engine.annotations.strokes import lasso, over, rectangle
 from engine.api.annotated import (
     AnnotationChanged,
     AnnotationsOpened,
     PhotoVoxels,
+    PlaceFound,
     ReviewFound,
     SelectionFound,
     Suggested,
@@ -29,8 +32,10 @@ from engine.api.annotating import (
     AddClass,
     AnnotationRequest,
     BoxRows,
+    DrawOver,
     DrawStroke,
     ExportAnnotations,
+    FindPlace,
     FloodFill,
     LabelRows,
     LookAtPhoto,
@@ -39,6 +44,7 @@ from engine.api.annotating import (
     PaintAt,
     PrepareAnnotating,
     PutLandmark,
+    PutPolyline,
     PutThing,
     RedoAnnotation,
     RemoveThing,
@@ -49,7 +55,7 @@ from engine.api.annotating import (
     SuggestByWords,
     UndoAnnotation,
 )
-from engine.api.annotations import HistoryEntry, LabelClass, Landmark, OrientedBox
+from engine.api.annotations import HistoryEntry, LabelClass, Landmark, OrientedBox, Polyline
 from engine.api.errors import AnnotationError
 from engine.api.jobs import finish
 from engine.api.replies import Failed, JobFinished, Region, Reply
@@ -164,8 +170,11 @@ class FakeAnnotations:
             case RedoAnnotation() if self.undone:
                 self.done.append(self.undone.pop())
                 return [self._changed(request, self.done[-1], made=False)]
-            case DrawStroke() | PaintAt():
+            case DrawStroke() | DrawOver() | PaintAt():
                 return [self._stroke(request)]
+            case FindPlace():
+                self._thing(self._at(request.source))
+                return [PlaceFound(id=id, pos_w=tuple(self._at(request.source).tolist()), snapped=False)]
             case _:
                 return [self._do(request, self._edit(request))]
 
@@ -219,6 +228,11 @@ class FakeAnnotations:
             case PutLandmark():
                 at = tuple(self._at(request.source).tolist())
                 return state.put(Landmark(state.next_id("landmark"), request.class_id, request.name, at))
+            case PutPolyline():
+                line = Polyline(
+                    state.next_id("polyline"), request.class_id, request.points_w, request.closed, request.name
+                )
+                return state.put(line)
             case BoxRows():
                 lo, hi = self._centres[request.rows].min(axis=0), self._centres[request.rows].max(axis=0)
                 centre, size = tuple(((lo + hi) / 2).tolist()), tuple((hi - lo).tolist())
@@ -226,8 +240,16 @@ class FakeAnnotations:
             case _:
                 raise AnnotationError(f"the fake does not know {type(request).__name__}")
 
-    def _stroke(self, request: DrawStroke | PaintAt) -> Reply:
-        if isinstance(request, DrawStroke):
+    def _stroke(self, request: DrawStroke | DrawOver | PaintAt) -> Reply:
+        if isinstance(request, DrawOver):
+            v = self.volume
+            grid = SimpleNamespace(index=v.index, spec=GridSpec(v.lo_w, v.voxel, tuple(v.index.max(axis=0) + 2)))
+            h, w = request.depth_z.shape
+            sight = request.camera.scaled(w, h)
+            path = np.array(request.path_px) * (w / request.camera.width, h / request.camera.height)
+            mask = lasso(sight, path) if request.kind == "lasso" else rectangle(sight, *path)
+            covered = finish(over(grid, sight, request.depth_z, mask, through=request.through, clip_w=request.clip_w))
+        elif isinstance(request, DrawStroke):
             rows = self.rows(request.view)
             scale = rows.shape[1] / self.scene.views[request.view].camera.width
             path = np.array(request.path_px) * scale

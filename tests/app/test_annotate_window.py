@@ -56,6 +56,7 @@ def annotating(window: Window, qtbot: QtBot) -> Window:
     press(window, Qt.Key.Key_A)
     qtbot.waitUntil(lambda: len(desk(window).state.photos) == 8)
     qtbot.waitUntil(lambda: len(desk(window).state.marks.things.palette) == 2)  # they come a few at a time
+    qtbot.waitUntil(lambda: len(window.annotate.panel.rows) == 2)
     window.canvas.go_to("home", fly=False)
     return window
 

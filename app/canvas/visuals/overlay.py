@@ -38,7 +38,7 @@ class Overlay:
             program[name] = gl.texture_3d((1, 1, 1, channels), smooth=True)
         program["u_eye_h"], program["u_ray_h"], program["u_voxel_z"] = (0.0, 0.0, 0.0), np.eye(3, dtype=np.float32), 1.0
         self.dim = 1.0
-        self.revision = 0  # grows whenever what is drawn changes
+        self.revision: int = 0  # grows whenever what is drawn changes
 
     @property
     def on(self) -> bool:

@@ -51,8 +51,10 @@ class SegmentsVisual:
         *,
         on_top: bool = False,
         focus: float = 0.0,
+        pull: float = 0.0,
     ) -> None:
-        """``on_top``: never hidden. ``focus``: lines well in front of this camera z are faint (0: none are)."""
+        """``on_top``: never hidden. ``pull``: hidden by what lies nearer than they, less this in world
+        units. ``focus``: lines well in front of this camera z are faint (0: none are)."""
         if self._index is None:
             return
         p = self._program
@@ -63,6 +65,7 @@ class SegmentsVisual:
         p["u_pixel_ratio"] = viewport.ratio
         p["u_opacity"] = opacity
         p["u_focus"] = focus
+        p["u_pull"] = pull
         gl.gloo.set_state(
             blend=True, blend_func=("src_alpha", "one_minus_src_alpha"), depth_test=not on_top, depth_mask=False
         )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TypeVar
 
 import numpy as np
@@ -14,6 +16,7 @@ from engine.api.annotated import (
     AnnotationChanged,
     AnnotationsOpened,
     PhotoVoxels,
+    PlaceFound,
     ReviewFound,
     SelectionFound,
     SuggestionsFound,
@@ -22,8 +25,10 @@ from engine.api.annotating import (
     AddClass,
     AnnotationRequest,
     BoxRows,
+    DrawOver,
     DrawStroke,
     ExportAnnotations,
+    FindPlace,
     FloodFill,
     ImportAnnotations,
     LabelRows,
@@ -35,6 +40,7 @@ from engine.api.annotating import (
     PrepareAnnotating,
     PutLandmark,
     PutNote,
+    PutPolyline,
     PutThing,
     RedoAnnotation,
     RemoveThing,
@@ -48,6 +54,7 @@ from engine.api.annotating import (
 )
 from engine.api.annotations import LabelClass
 from engine.api.errors import AnnotationError
+from engine.api.jobs import finish
 from engine.api.replies import JobFinished, Notice, Reply
 from engine.api.requests import EncodeViews, FitGrid, OpenCapture, PixelSource, PointSource, Request
 from engine.session import Session
@@ -65,6 +72,11 @@ def ask(session: Session, request: Request) -> list[Reply]:
 def only(session: Session, request: AnnotationRequest, kind: type[R]) -> R:
     (found,) = [r for r in ask(session, request) if isinstance(r, kind)]
     return found
+
+
+def seen_at(session: Session) -> np.ndarray:
+    """(3,) where the first photo shows ``CUBE``."""
+    return np.array(session._annotations.seeing.place_w(CUBE))
 
 
 def opened(capture: Path, cache: Path) -> Session:
@@ -215,12 +227,63 @@ def test_fill_box_landmark_and_note(session: Session) -> None:
     box = only(session, BoxRows(rows=rows, class_id=2), AnnotationChanged).things.boxes[0]
     assert box.class_id == 2
     put = only(session, PutLandmark(source=CUBE, class_id=1, name="corner"), AnnotationChanged).things.landmarks
-    seeing = session._annotations.seeing
-    assert put[0].pos_w == seeing.centre_w(seeing.row(CUBE))  # no keypoints were looked for
+    at, voxel = seen_at(session), session.scene.grid.spec.voxel
+    assert put[0].pos_w == pytest.approx(at)  # no keypoints were looked for
+    assert (
+        np.abs(at - np.array(session._annotations.seeing.centre_w(session._annotations.seeing.row(CUBE)))).max() < voxel
+    )
     note = only(session, PutNote(source=CUBE, text="odd"), AnnotationChanged).things.notes[0]
     assert note.text == "odd"
     with pytest.raises(AnnotationError, match="nothing of the scene"):
         ask(session, PutNote(source=PointSource((90.0, 0.0, 0.0)), text="x"))
+
+
+def test_an_outline_over_the_scene_is_lifted(session: Session) -> None:
+    camera = session.scene.capture.views[0].camera
+    hits = finish(session._annotations.seeing.hits(0))
+    corners = ((0.0, 0.0), (float(camera.width), float(camera.height)))
+    drawn = DrawOver(camera=camera, depth_z=hits.depth_z, kind="box", path_px=corners, class_id=1)
+    rows = only(session, drawn, AnnotationChanged).changed.rows
+    np.testing.assert_array_equal(rows, np.flatnonzero(hits.shown))
+    small = replace(drawn, kind="lasso", path_px=((30.0, 30.0), (60.0, 30.0), (60.0, 50.0), (30.0, 50.0)), use="add")
+    shown = only(session, small, SelectionFound).rows
+    deep = only(session, replace(small, through=True), SelectionFound).rows
+    assert set(shown) < set(deep)
+    left = only(session, replace(small, use="subtract", rows=rows), SelectionFound).rows
+    np.testing.assert_array_equal(left, np.setdiff1d(rows, shown))
+    only(session, replace(small, use="erase"), AnnotationChanged)
+    assert not session._annotations.state.labels[shown].any()
+    with pytest.raises(AnnotationError, match="no picture"):
+        ask(session, replace(drawn, depth_z=np.zeros((0, 4), np.float32)))
+    with pytest.raises(AnnotationError, match="no line of pixels"):
+        ask(session, replace(small, path_px=((1.0, 1.0), (np.nan, 2.0), (3.0, 3.0))))
+    blind = replace(drawn, depth_z=np.full_like(hits.depth_z, np.nan))
+    assert not len(only(session, blind, AnnotationChanged).changed.rows)
+
+
+def test_a_line_joins_places(session: Session) -> None:
+    at = seen_at(session)
+    (first,) = ask(session, FindPlace(source=CUBE))
+    assert isinstance(first, PlaceFound)
+    assert (first.snapped, first.pos_w) == (False, pytest.approx(at))
+    px, _ = session.scene.capture.views[0].camera.project(at[None])
+    assert np.abs(px[0] - (CUBE.x, CUBE.y)).max() < 4.3  # the next pixel that shows something
+    keypoint = at.astype(np.float32) + 2 * np.float32(session.scene.grid.spec.voxel)
+    session.scene.keypoints = SimpleNamespace(pos_w=keypoint[None], score=np.ones(1, np.float32))
+    (near,) = ask(session, FindPlace(source=CUBE))
+    assert near.snapped
+    assert near.pos_w == pytest.approx(keypoint)
+    (exact,) = ask(session, FindPlace(source=CUBE, snap=False))
+    assert (exact.snapped, exact.pos_w) == (False, pytest.approx(at))
+    drawn = PutPolyline(points_w=(first.pos_w, near.pos_w), class_id=1, name="edge")
+    line = only(session, drawn, AnnotationChanged).things.polylines[0]
+    assert (line.name, line.points_w, line.closed) == ("edge", (first.pos_w, near.pos_w), False)
+    assert not only(session, UndoAnnotation(), AnnotationChanged).things.polylines
+    assert only(session, RedoAnnotation(), AnnotationChanged).things.polylines == (line,)
+    with pytest.raises(AnnotationError, match="two points"):
+        ask(session, replace(drawn, points_w=drawn.points_w[:1]))
+    with pytest.raises(AnnotationError, match="cannot be annotated"):
+        ask(session, replace(drawn, points_w=((0.0, 0.0, float("inf")), (1.0, 0.0, 0.0))))
 
 
 def test_photos_and_regions_are_prepared_once(session: Session) -> None:

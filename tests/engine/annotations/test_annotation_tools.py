@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from engine.annotations.boxes import axes_of, corners_w, fit_box, inside_box
 from engine.annotations.places import VoxelPlaces
 from engine.annotations.snap import snapped
-from engine.annotations.strokes import brush, lasso, lifted, rectangle, seen_mask, seen_values, through, view_hits
+from engine.annotations.strokes import brush, lasso, lifted, over, rectangle, seen_mask, seen_values, view_hits
 from engine.annotations.suggest import meant
-from engine.annotations.tools import connected, flood, flood_alike, grown, shrunk, unlabelled_parts
+from engine.annotations.tools import around, connected, flood, flood_alike, grown, shrunk, unlabelled_parts
 from engine.api.camera import Camera, look_at
 from engine.api.errors import AnnotationError
 from engine.api.jobs import finish
@@ -129,9 +129,6 @@ def test_a_lasso_takes_the_first_surface_and_not_what_is_behind() -> None:
     assert (chosen[:, 1] < 16).all()
     assert {tuple(i) for i in cuboid((12, 10, 12), (18, 11, 18)).tolist()} <= {tuple(i) for i in chosen.tolist()}
     assert (chosen[:, 1] <= 12).all()
-    deep = grid.index[through(grid, front, mask)]
-    assert (deep[:, 1] >= 26).any()
-    assert len(deep) > len(chosen)
     # in the other view the front face alone is lit
     there = finish(view_hits(grid, side))
     lit = seen_mask(there, rows)
@@ -140,6 +137,32 @@ def test_a_lasso_takes_the_first_surface_and_not_what_is_behind() -> None:
     assert (hit[:, 1] <= 12).all()
     back = seen_mask(hits, rows)
     assert (back & mask).sum() / (back | mask).sum() > 0.9
+
+
+def test_an_outline_over_the_scene_takes_what_shows_or_all_depths() -> None:
+    grid, front, _ = scene()
+    depth_z = np.zeros((240, 320), np.float32)
+    depth_z[:, :] = 4 + 1.3  # the wall's face at y = 2.6, from 4 before the cube's middle at 1.3
+    outline, _ = front.project(np.array([[1.2, 1.0, 1.2], [1.8, 1.0, 1.2], [1.8, 1.0, 1.8], [1.2, 1.0, 1.8]]))
+    x, y = outline.min(axis=0), outline.max(axis=0)
+    depth_z[int(x[1]) : int(y[1]) + 1, int(x[0]) : int(y[0]) + 1] = 4 - 0.3  # the cube's face at y = 1.0
+    mask = lasso(front, outline)
+    face = {tuple(i) for i in cuboid((12, 10, 12), (18, 11, 18)).tolist()}
+    shown = grid.index[finish(over(grid, front, depth_z, mask))]
+    assert face <= {tuple(i) for i in shown.tolist()}
+    assert shown[:, 1].max() == 11  # 1.5 voxels behind the face
+    deep = grid.index[finish(over(grid, front, depth_z, mask, through=True))]
+    assert face <= {tuple(i) for i in deep.tolist()}
+    assert set(deep[:, 1].tolist()) == {10, 11, 12, 13, 14, 15, 26, 27}
+    clip_w = np.array([[0, 0, 0], [3.2, 2.0, 3.2]])
+    assert grid.index[finish(over(grid, front, depth_z, mask, through=True, clip_w=clip_w))][:, 1].max() == 15
+    # what lies before the surface that shows was cut away; where nothing shows, nothing is meant
+    depth_z[:] = 4 + 1.3
+    assert set(grid.index[finish(over(grid, front, depth_z, mask))][:, 1].tolist()) == {26, 27}
+    assert grid.index[finish(over(grid, front, depth_z, mask, through=True))][:, 1].min() == 26
+    depth_z[:] = 0
+    assert not len(finish(over(grid, front, depth_z, mask)))
+    assert not len(finish(over(grid, front, depth_z, mask, through=True)))
 
 
 def test_rendered_values_are_those_of_the_voxel_in_front() -> None:
@@ -184,3 +207,28 @@ def test_words_mean_places_of_voxels() -> None:
     assert found.score == pytest.approx(0.8)
     assert sorted(set(fine.index[found.rows, 0].tolist())) == list(range(6))
     assert meant(named, "sofa", threshold=0.95) == []
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 1 << 30), st.floats(0.2, 4.0), st.integers(1, 4))
+def test_around_points_is_what_a_search_of_all_voxels_finds(seed: int, radius: float, steps: int) -> None:
+    rng = np.random.default_rng(seed)
+    index = np.unique(rng.integers(0, 14, (260, 3)), axis=0)
+    grid = solid(index)
+    centres = grid.spec.to_world(grid.index + 0.5)
+    at = centres[rng.integers(len(centres), size=3)] + rng.uniform(-0.4, 0.4, (3, 3)) * grid.spec.voxel
+    radius_w = radius * grid.spec.voxel
+    away = np.linalg.norm(centres[:, None] - at, axis=2)
+    inside = (away <= max(radius_w, 0.9 * grid.spec.voxel)).any(axis=1)
+    expected = connected(grid, inside, away.argmin(axis=0))
+    assert around(grid, at, radius_w).tolist() == expected.tolist()
+    spread = grown(grid, expected, steps)
+    touch = np.abs(grid.index[:, None] - grid.index[None]).max(axis=2) <= 1
+    on = np.zeros(len(index), np.bool_)
+    on[expected] = True
+    for _ in range(steps):
+        on = touch[:, on].any(axis=1)
+    assert spread.tolist() == np.flatnonzero(on).tolist()
+    for _ in range(steps):
+        on = on & ~touch[:, ~on].any(axis=1)
+    assert shrunk(grid, spread, steps).tolist() == np.flatnonzero(on).tolist()
