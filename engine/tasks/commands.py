@@ -91,6 +91,9 @@ def _segment(command: TaskSegment, device: torch.device, cache: Path) -> dict[st
     labels = Labels.of(command.labels)
     data = run_job("Reading scans", read_scans(command.data, list_scans(command.data), cache))
     tell_broken(data.broken)
+    if data.left_out:
+        few = ", ".join(data.left_out[:SHOWN])
+        print(f"{len(data.left_out)} names are no class, for too few scans have them: {few} …", file=sys.stderr)
     if command.colour == "off":
         grey = tuple(replace(s, rgb=np.full_like(s.rgb, GREY)) for s in data.scans)
         data = replace(data, scans=grey, key=f"{data.key} grey")
