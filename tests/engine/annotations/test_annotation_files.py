@@ -55,7 +55,9 @@ def annotated(draw: st.DrawFn, *, boxes: bool = True) -> AnnotationState:
         state.apply(state.put(OrientedBox(n, draw(label), draw(triples), draw(sizes), q, draw(st.integers(0, 9)))))
     if boxes:
         points = tuple(draw(st.lists(triples, min_size=1, max_size=3)))
-        state.apply(state.put(Polyline(5, draw(label), points, draw(st.booleans()))))
+        state.apply(
+            state.put(Polyline(5, draw(label), points, draw(st.booleans()), draw(st.sampled_from(["", "edge 1"]))))
+        )
         state.apply(state.put(Landmark(7, draw(label), draw(texts), draw(triples))))
         state.apply(state.put(Note(2, draw(texts), draw(st.none() | triples))))
     return state
