@@ -173,7 +173,7 @@ def compared(
     engine.annotations.theirs = theirs(engine)
     answer = (str(tmp_path / "b.json"), "ConDense: everything, lossless (*.json)")
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *args: answer)
-    press(annotating, Qt.Key.Key_D, SHIFT)
+    press(annotating, Qt.Key.Key_T, SHIFT)
     qtbot.waitUntil(lambda: review(annotating).compared is not None)
     return annotating
 
@@ -243,7 +243,7 @@ def test_a_file_of_another_capture_can_be_compared_by_position(
     compared: Window, engine: FakeEngine, qtbot: QtBot
 ) -> None:
     engine.annotations.of_elsewhere = True
-    press(compared, Qt.Key.Key_D, SHIFT)
+    press(compared, Qt.Key.Key_T, SHIFT)
     page = compared.review.panel.compare
     qtbot.waitUntil(lambda: page.by_position.isVisible())
     assert "another capture" in page.text.text()
@@ -255,7 +255,7 @@ def test_a_file_of_another_capture_can_be_compared_by_position(
 
 def test_a_file_that_cannot_be_read_is_told(compared: Window, engine: FakeEngine, qtbot: QtBot) -> None:
     engine.annotations.theirs = None
-    press(compared, Qt.Key.Key_D, SHIFT)
+    press(compared, Qt.Key.Key_T, SHIFT)
     qtbot.waitUntil(lambda: compared.controller.state.banner is not None)
     assert "no such file" in compared.controller.state.banner.text
     assert not review(compared).comparing
