@@ -37,6 +37,7 @@ RATES = {
     SCRATCH: Rates(2.5e-3, 1e-3, 1e-3),
     POINTNET: Rates(0, 0, 2e-3),
 }
+"""Of the encoders as in the naming network's training, not tuned."""
 
 Segmenter = VoxelSegmenter | PointNetSegmenter
 
