@@ -17,7 +17,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from engine.api.errors import QueryError
-from engine.api.jobs import Job, Progress
+from engine.api.jobs import Job, Progress, aside
+from engine.api.tasks import CONDENSE, POINTNET, SCRATCH
 from engine.encoders.mobile import embedded_volume
 from engine.encoders.volume import VolumeEncoder, load_volume_encoder
 from engine.encoders.weights import tensors_id
@@ -29,7 +30,6 @@ from engine.tasks.folders import Labelled
 from engine.tasks.pointnet import PointNetClassifier
 from engine.tasks.shapes import SIDE, Shape
 
-CONDENSE, SCRATCH, POINTNET = "condense-s", "scratch", "pointnet"
 VIEWED, LEAST_VIEWS, MOST_VIEWS = 1000, 4, 8
 """The probe sees each training object several times, turned and squeezed, so that there are about so many."""
 TURNS = 4
@@ -99,6 +99,8 @@ class Outcome:
         miou: mean over the classes of the intersection over union of test objects said and true to be of it.
         iou: (K,) of each class.
         seconds: it took.
+        confusion: (K, K) counts of true by said.
+        chances: (T, K) of the classes of each test object, in the order of the data.
     """
 
     network: ShapeClassifier | PointNetClassifier
@@ -106,6 +108,8 @@ class Outcome:
     miou: float
     iou: np.ndarray
     seconds: float
+    confusion: np.ndarray
+    chances: np.ndarray
 
 
 def kind_of(init: str) -> str:
@@ -158,7 +162,7 @@ def classify(data: Labelled, run: Run, device: torch.device, cache: Path) -> Job
     confusion = np.bincount(data.label[tested] * k + said.argmax(axis=1), minlength=k * k).reshape(k, k)
     iou = iou_of(confusion)
     accuracy = float(np.diag(confusion).sum() / len(tested))
-    return Outcome(network, accuracy, float(iou.mean()), iou, time.perf_counter() - start)
+    return Outcome(network, accuracy, float(iou.mean()), iou, time.perf_counter() - start, confusion, said)
 
 
 def iou_of(confusion: np.ndarray) -> np.ndarray:
@@ -241,5 +245,6 @@ def _probe(network: ShapeClassifier, shapes: list[Shape], label: np.ndarray, see
             if n % 16 == 0:
                 yield Progress(len(seen), views * len(shapes), "shapes", "making voxels")
     found = yield from features(network.encoder, seen)
-    yield Progress(len(seen), len(seen), "shapes", "fitting the head")
-    network.top.probe(found, np.tile(label, views), np.ones(network.top.head.out_features))
+    of, weight = np.tile(label, views), np.ones(network.top.head.out_features)
+    told = Progress(len(seen), len(seen), "shapes", "fitting the head")
+    yield from aside(lambda: network.top.probe(found, of, weight), told)
