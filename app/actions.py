@@ -10,6 +10,7 @@ from app.annotate_state import Tool
 from app.bookmarks import Bookmarks
 from app.canvas.home import NamedView
 from app.controller import Controller
+from app.task_actions import LearnsTasks, task_actions
 
 
 class Toggles(Protocol):
@@ -100,6 +101,8 @@ class Target(Protocol):
     def repository(self) -> KeepsScenes: ...
     @property
     def annotate(self) -> Annotates: ...
+    @property
+    def tasks(self) -> LearnsTasks: ...
     def toggle_panels(self) -> None: ...
     def ask(self) -> None: ...
     def ask_like(self) -> None: ...
@@ -340,6 +343,8 @@ ACTIONS: tuple[Action, ...] = (
            "As one step that can be undone", group=6),
     Action("annotations_export", "Export annotations…", "Annotate", lambda t: t.annotate.export(), "Ctrl+Alt+E", "",
            "COCO, PLY, NPZ, KITTI, labelCloud, ScanNet, or our own JSON", group=6),
+
+    *task_actions(Action),
 
     Action("clear", "Clear match", "Help", lambda t: t.controller.escape(), "Esc", "", "One step back"),
     Action("commands", "Find a command…", "Help", lambda t: t.commands.toggle(), "Ctrl+Shift+P", "",

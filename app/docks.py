@@ -20,9 +20,10 @@ def build_docks(
     matches: QWidget,
     found: QWidget,
     repository: QWidget,
+    tasks: QWidget,
 ) -> dict[str, QDockWidget]:
     """Dock the panels as they lie before the user moves them; training shares its place with jobs, found with
-    matches, annotate with layers and the repository with photos, both hidden until they are asked for."""
+    matches, annotate with layers, the repository and tasks with photos, all three hidden until they are asked for."""
     window.setTabPosition(Qt.DockWidgetArea.AllDockWidgetAreas, QTabWidget.TabPosition.North)
     docks = {
         "layers": _dock(window, "layers", "Layers", _scrolled(layers), LEFT),
@@ -33,6 +34,7 @@ def build_docks(
         "matches": _dock(window, "matches", "Matches", matches, RIGHT),
         "found": _dock(window, "found", "Found", found, RIGHT),
         "repository": _dock(window, "repository", "Repository", repository, RIGHT),
+        "tasks": _dock(window, "tasks", "Tasks", tasks, RIGHT),
     }
     window.tabifyDockWidget(docks["layers"], docks["annotate"])
     docks["layers"].raise_()
@@ -42,8 +44,10 @@ def build_docks(
     window.tabifyDockWidget(docks["matches"], docks["found"])
     docks["matches"].raise_()
     window.tabifyDockWidget(docks["images"], docks["repository"])
+    window.tabifyDockWidget(docks["repository"], docks["tasks"])
     docks["images"].raise_()
     docks["repository"].hide()
+    docks["tasks"].hide()
     return docks
 
 

@@ -13,6 +13,7 @@ from app.clip import WHOLE, Clip
 from app.prompt_state import Prompt, PromptAnswer
 from app.repository_state import Placed, RepositoryState
 from app.ruler import NONE, Ruler
+from app.task_state import TasksState
 from app.training_state import Training
 from engine.api.replies import (
     MatchReply,
@@ -190,6 +191,7 @@ class AppState:
     placed: Placed | None = None  # a photo from elsewhere, over the scene
     repository: RepositoryState = field(default_factory=RepositoryState)
     annotate: AnnotateState = field(default_factory=AnnotateState)
+    tasks: TasksState = field(default_factory=TasksState)
 
     panel_mode: PanelMode = "photo"
     sort: Sort = "index"
@@ -264,6 +266,6 @@ def fresh(state: AppState) -> dict[str, Any]:
     blank = AppState()
     kept = {"device", "encoders", "encoder", "layers", "colouring", "colouring_chosen", "threshold", "cutaway", "fly"}
     kept |= {"train_steps", "train_afresh", "keypoint_count", "keypoint_colouring"}
-    kept |= {"panel_mode", "sort", "theme", "recent", "prompts", "prompt_history", "repository"}
+    kept |= {"panel_mode", "sort", "theme", "recent", "prompts", "prompt_history", "repository", "tasks"}
     jobs = tuple(j for j in state.jobs if j.outlives)
     return {**{f.name: getattr(blank, f.name) for f in fields(blank) if f.name not in kept}, "jobs": jobs}

@@ -18,6 +18,7 @@ from app.repository_state import Placed
 from app.resolve_repository import PlacedView, RepositoryView
 from app.ruler import Ruler
 from app.state import Answer, Banner, Colouring, Job, KeypointColouring, Layer, PanelMode, Sort, ThemeName
+from app.task_view import TasksView
 from app.training_state import Training
 from engine.api.annotated import PhotoVoxels
 from engine.api.camera import Camera
@@ -348,5 +349,6 @@ class ViewState:
     repository: RepositoryView
     placed: PlacedView
     annotate: AnnotateView
+    tasks: TasksView
     encoders: tuple[tuple[str, ...], str]
     theme: ThemeName

@@ -63,6 +63,7 @@ def wire(window: Window) -> None:
     window.found.like_asked.connect(c.prompts.look_like)
     window.repository.wire()
     window.annotate.wire()
+    window.tasks.wire()
     window.banner.dismissed.connect(lambda: c.set(banner=None))
     window.empty.open_asked.connect(window.dialogs.open_capture)
     window.empty.demo_asked.connect(window.open_demo)
