@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from PySide6.QtWidgets import QFileDialog
 
-from app.docks import bring_to_front, in_front
+from app.docks import DOWN, bring_to_front, in_front
 from app.panels.tasks import TasksPanel
 from app.tasks import TasksDesk
 from engine.api.tasks import Mode
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from app.window import Window
 
 HEADS = "Heads (*.safetensors)"
+HEIGHT = 2000
+"""Of its dock at first: all that there is, for a matrix is tall."""
 
 
 class TasksUi:
@@ -29,6 +31,7 @@ class TasksUi:
         self._window = window
         self.desk = TasksDesk(window.controller, window.bridge.send)
         self.panel = TasksPanel()
+        self._grown = False
 
     def wire(self) -> None:
         """Connect the parts, once the window has its docks and actions."""
@@ -53,7 +56,7 @@ class TasksUi:
         if in_front(dock):
             dock.hide()
         else:
-            bring_to_front(dock)
+            self._show()
 
     def choose_data(self) -> None:
         path = QFileDialog.getExistingDirectory(
@@ -91,7 +94,12 @@ class TasksUi:
     # --- the rest
 
     def _show(self) -> None:
-        bring_to_front(self._window.docks["tasks"])
+        window, dock = self._window, self._window.docks["tasks"]
+        bring_to_front(dock)
+        below = window.docks["matches"]
+        if not self._grown and window.dockWidgetArea(dock) == window.dockWidgetArea(below):
+            window.resizeDocks([dock, below], [HEIGHT, 1], DOWN)
+        self._grown = True  # afterwards it is as the user leaves it
 
     def _choose_mode(self, mode: str) -> None:
         self.desk.choose_mode(cast("Mode", mode))

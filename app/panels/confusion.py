@@ -5,7 +5,17 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QEvent, QPoint, QPointF, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QFontMetricsF, QHelpEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
+from PySide6.QtGui import (
+    QColor,
+    QFontMetricsF,
+    QHelpEvent,
+    QKeyEvent,
+    QMouseEvent,
+    QPainter,
+    QPaintEvent,
+    QPen,
+    QResizeEvent,
+)
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from app.theme import DARK, Theme
@@ -37,9 +47,7 @@ class Confusion(QWidget):
         self.setMouseTracking(True)
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
-        policy = QSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        policy.setHeightForWidth(True)
-        self.setSizePolicy(policy)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
 
     # --- what is shown
 
@@ -49,7 +57,7 @@ class Confusion(QWidget):
         self._names, self._counts, self._unit, self._cell = names, counts, unit, cell
         if other:
             self._hover = None
-            self.updateGeometry()
+            self._fit()
         self.update()
 
     def set_theme(self, theme: Theme) -> None:
@@ -66,19 +74,19 @@ class Confusion(QWidget):
 
     # --- layout
 
-    def hasHeightForWidth(self) -> bool:
-        return True
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        self._fit()
 
-    def heightForWidth(self, width: int) -> int:
-        gutter = self._gutter()
-        foot = gutter if self._named else FOOT
-        return round(HEAD + min(width - gutter, 64.0 * max(1, len(self._names))) + foot)
+    def _fit(self) -> None:
+        """As high as the cells, which are square, and the names below them take."""
+        grid, _ = self._grid()
+        self.setFixedHeight(round(grid.bottom() + (self._gutter() - FOOT if self._named else 4)))
 
     def sizeHint(self) -> QSize:
-        return QSize(300, self.heightForWidth(300))
+        return QSize(300, self.height())
 
     def minimumSizeHint(self) -> QSize:
-        return QSize(160, 160)
+        return QSize(160, self.height())
 
     @property
     def _named(self) -> bool:
