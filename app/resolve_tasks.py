@@ -60,5 +60,5 @@ def _obstacle(state: AppState) -> str:
     if not state.scene.views:
         return "Voxels are fitted to photos; this capture has none."
     if state.volume is None or any(j.live and not j.outlives for j in state.jobs):
-        return "Wait until the scene is fitted and its photos are encoded."
+        return "Wait until the scene is fitted and other work on it is done."
     return ""
