@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -204,7 +204,7 @@ def predicted(network: ShapeClassifier | PointNetClassifier, shapes: Sequence[Sh
         rng = np.random.default_rng([31, turn]) if turn else None
         out: list[np.ndarray] = []
         for first in range(0, len(shapes), BATCH):
-            batch = [network.see(s, rng) for s in shapes[first : first + BATCH]]
+            batch = yield from _seen(network, shapes[first : first + BATCH], rng)
             logits = yield from without_gradient(network.logits(batch))
             out.append(logits.softmax(dim=1).cpu().numpy())
             yield Progress(turn * len(shapes) + first, TURNS * len(shapes), "shapes", "testing")
@@ -220,11 +220,22 @@ def _loss(
 
     def loss(rng: np.random.Generator) -> Job[Tensor]:
         chosen = _balanced(label, rng)
-        logits = yield from network.logits([network.see(shapes[n], rng) for n in chosen])
+        logits = yield from network.logits((yield from _seen(network, [shapes[n] for n in chosen], rng)))
         said = torch.from_numpy(label[chosen]).to(device)
         return F.cross_entropy(logits, said, label_smoothing=SMOOTHING)
 
     return loss
+
+
+def _seen(
+    network: ShapeClassifier | PointNetClassifier, shapes: Sequence[Shape], rng: np.random.Generator | None
+) -> Job[list[Any]]:
+    """What the network sees of each."""
+    out: list[Any] = []
+    for shape in shapes:
+        out.append(network.see(shape, rng))
+        yield Progress(0, 0, "shapes")
+    return out
 
 
 def _balanced(label: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -240,10 +251,9 @@ def _probe(network: ShapeClassifier, shapes: list[Shape], label: np.ndarray, see
     seen = []
     for view in range(views):
         rng = np.random.default_rng([seed, 29, view])
-        for n, shape in enumerate(shapes):
+        for shape in shapes:
             seen.append(network.see(shape, rng if view else None))
-            if n % 16 == 0:
-                yield Progress(len(seen), views * len(shapes), "shapes", "making voxels")
+            yield Progress(len(seen), views * len(shapes), "shapes", "making voxels")
     found = yield from features(network.encoder, seen)
     of, weight = np.tile(label, views), np.ones(network.top.head.out_features)
     told = Progress(len(seen), len(seen), "shapes", "fitting the head")
