@@ -46,7 +46,9 @@ def named_over(state: AppState, labels: LabelsOver) -> LabelsOver:
         return labels
     if volume is None or t.over.version != volume.version:
         return labels
-    return replace(labels, marks=t.over)
+    photos = state.annotate.photos
+    current = all(p.version == t.over.version for p in photos.values())
+    return replace(labels, marks=t.over, photos=photos if current else labels.photos)
 
 
 def _obstacle(state: AppState) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from app.controller import Controller
 from app.state import AppState, with_job
 from app.task_state import Case, Cell, Learnt, Setup, TasksState, marks_of, stepped
-from engine.api.annotating import AnnotationRequest, LabelNamed
+from engine.api.annotating import AnnotationRequest, LabelNamed, PrepareAnnotating
 from engine.api.replies import Failed, JobCancelled, JobFinished, Reply
 from engine.api.requests import Request
 from engine.api.tasks import (
@@ -162,6 +162,14 @@ class TasksDesk:
                 ask(LabelNamed(rows=rows, name=name, rgb=rgb))
         self.set(shown=False)  # the labels are to be seen now
 
+    def _see_in_photos(self) -> None:
+        """Have it found what each photo shows, unless annotating has."""
+        s = self._store.state
+        if s.scene is not None and len(s.annotate.photos) < len(s.scene.views):
+            request = PrepareAnnotating(first=() if s.selected is None else (s.selected,))
+            self._job(request)
+            self._send(request)
+
     def _job(self, request: Request) -> None:
         jobs = with_job(self._store.state.jobs, request.id, title=request.title, outlives=request.outlives)
         self._store.update(jobs=jobs)
@@ -194,6 +202,7 @@ class TasksDesk:
                 if reply.id == self.state.naming:
                     self.set(named=reply, naming=0, shown=True, over=marks_of(reply, self.state.sure))
                     self._controller.set_layer("labels", visible=True)
+                    self._see_in_photos()
             case JobFinished():
                 self._change(reply.id, lambda t: replace(t, ending="finished", seconds=reply.seconds))
                 return False

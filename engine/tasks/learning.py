@@ -205,9 +205,10 @@ def _followed(request: LearnTask, job: Job[Found], run: Run, before: int, total:
                 )
         share = max(share, _share(request, at))
         yield reply
-        note = f"{Path(run.init).name}, seed {run.seed}: {at.note or 'learning'}"
-        told = progress_reply(request, Progress(before + share, total, "runs", note), time.perf_counter() - begun)
-        yield replace(told, rate=None)  # a hundredth of a run a second tells nobody anything
+        note = f"{Path(run.init).name}, seed {run.seed} ({before + 1} of {total}): {at.note or 'learning'}"
+        done = 100 * (before + share) / total
+        told = progress_reply(request, Progress(done, 100, "%", note), time.perf_counter() - begun)
+        yield replace(told, rate=None)  # so many per cent a second tell nobody anything
 
 
 def _share(request: LearnTask, at: Progress) -> float:
