@@ -11,6 +11,7 @@ from app.annotate_state import Tool
 from app.bookmarks import Bookmarks
 from app.canvas.home import NamedView
 from app.controller import Controller
+from app.task_actions import LearnsTasks, task_actions
 
 
 class Toggles(Protocol):
@@ -103,6 +104,8 @@ class Target(Protocol):
     def annotate(self) -> Annotates: ...
     @property
     def review(self) -> Reviews: ...
+    @property
+    def tasks(self) -> LearnsTasks: ...
     def toggle_panels(self) -> None: ...
     def ask(self) -> None: ...
     def ask_like(self) -> None: ...
@@ -346,6 +349,8 @@ ACTIONS: tuple[Action, ...] = (
            "As one step that can be undone", group=7),
     Action("annotations_export", "Export annotations…", "Annotate", lambda t: t.annotate.export(), "Ctrl+Alt+E", "",
            "COCO, PLY, NPZ, KITTI, labelCloud, ScanNet, or our own JSON", group=7),
+
+    *task_actions(Action),
 
     Action("clear", "Clear match", "Help", lambda t: t.controller.escape(), "Esc", "", "One step back"),
     Action("commands", "Find a command…", "Help", lambda t: t.commands.toggle(), "Ctrl+Shift+P", "",

@@ -21,10 +21,11 @@ def build_docks(
     found: QWidget,
     review: QWidget,
     repository: QWidget,
+    tasks: QWidget,
 ) -> dict[str, QDockWidget]:
     """Dock the panels as they lie before the user moves them; training shares its place with jobs, found and
-    review with matches, annotate with layers and the repository with photos; the last three are hidden until they are
-    asked for."""
+    review with matches, annotate with layers, the repository and tasks with photos; review, annotate, repository and
+    tasks are hidden until they are asked for."""
     window.setTabPosition(Qt.DockWidgetArea.AllDockWidgetAreas, QTabWidget.TabPosition.North)
     docks = {
         "layers": _dock(window, "layers", "Layers", _scrolled(layers), LEFT),
@@ -36,6 +37,7 @@ def build_docks(
         "found": _dock(window, "found", "Found", found, RIGHT),
         "review": _dock(window, "review", "Review", review, RIGHT),
         "repository": _dock(window, "repository", "Repository", repository, RIGHT),
+        "tasks": _dock(window, "tasks", "Tasks", tasks, RIGHT),
     }
     window.tabifyDockWidget(docks["layers"], docks["annotate"])
     docks["layers"].raise_()
@@ -47,8 +49,10 @@ def build_docks(
     docks["review"].hide()
     docks["matches"].raise_()
     window.tabifyDockWidget(docks["images"], docks["repository"])
+    window.tabifyDockWidget(docks["repository"], docks["tasks"])
     docks["images"].raise_()
     docks["repository"].hide()
+    docks["tasks"].hide()
     return docks
 
 

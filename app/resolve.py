@@ -13,6 +13,7 @@ from app.resolve_annotate import annotate_view
 from app.resolve_prompts import prompts_found, prompts_over, prompts_view
 from app.resolve_repository import placed_view, repository_view
 from app.resolve_review import review_view, reviewed
+from app.resolve_tasks import named_over, tasks_view
 from app.state import COMPARING, Answer, AppState, Layer, Query
 from app.training_state import BUILT_IN, encoder_title
 from app.view_state import (
@@ -57,7 +58,7 @@ def resolve(state: AppState) -> ViewState:
     colouring = state.colouring if state.colouring == "colour" or features is not None else "colour"
     single = next((c for c in cells if c.info.index == state.selected), None) if state.single else None
     bounds = None if answer is None else answer.bounds
-    prompts, labels = prompts_over(state), reviewed(state)
+    prompts, labels = prompts_over(state), named_over(state, reviewed(state))
     keypoints = _keypoints(state)
     return ViewState(
         title=_title(state),
@@ -119,6 +120,7 @@ def resolve(state: AppState) -> ViewState:
         placed=placed_view(state),
         annotate=annotate_view(state),
         review=review_view(state),
+        tasks=tasks_view(state),
         encoders=_encoders(state),
         theme=state.theme,
     )
@@ -293,7 +295,7 @@ def _usable(state: AppState, heat: Answer | None) -> frozenset[str]:
         out.add("heat")
     if state.prompted is not None:
         out.add("prompts")
-    if state.annotate.marks is not None:
+    if state.annotate.marks is not None or state.tasks.over is not None:
         out.add("labels")
     if state.voxel_features is not None:
         out.add("keypoints")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from app.resolve_annotate import annotate_actions
 from app.resolve_repository import repository_actions
 from app.resolve_review import review_actions
+from app.resolve_tasks import task_actions
 from app.state import AppState, Colouring
 from app.stepping import step_back
 from app.training_state import TRAINED
@@ -52,8 +53,10 @@ def actions(state: AppState, colouring: Colouring) -> ActionsView:
         "training",
         "open_session",
     }
-    enabled |= training_actions(state) | repository_actions(state) | review_actions(state)
+    enabled |= training_actions(state) | repository_actions(state) | review_actions(state) | task_actions(state)
     enabled |= {name for name, count in (("undo", state.undoable), ("redo", state.redoable)) if count}
+    if state.tasks.over is not None:
+        enabled.add("labels")
     annotating, checked_tools = annotate_actions(state)
     enabled |= annotating
     checked: set[str] = set(checked_tools)

@@ -14,6 +14,7 @@ from app.prompt_state import Prompt, PromptAnswer
 from app.repository_state import Placed, RepositoryState
 from app.review_state import ReviewState
 from app.ruler import NONE, Ruler
+from app.task_state import TasksState
 from app.training_state import Training
 from engine.api.replies import (
     MatchReply,
@@ -192,6 +193,7 @@ class AppState:
     repository: RepositoryState = field(default_factory=RepositoryState)
     annotate: AnnotateState = field(default_factory=AnnotateState)
     review: ReviewState = field(default_factory=ReviewState)
+    tasks: TasksState = field(default_factory=TasksState)
 
     panel_mode: PanelMode = "photo"
     sort: Sort = "index"
@@ -266,6 +268,6 @@ def fresh(state: AppState) -> dict[str, Any]:
     blank = AppState()
     kept = {"device", "encoders", "encoder", "layers", "colouring", "colouring_chosen", "threshold", "cutaway", "fly"}
     kept |= {"train_steps", "train_afresh", "keypoint_count", "keypoint_colouring"}
-    kept |= {"panel_mode", "sort", "theme", "recent", "prompts", "prompt_history", "repository"}
+    kept |= {"panel_mode", "sort", "theme", "recent", "prompts", "prompt_history", "repository", "tasks"}
     jobs = tuple(j for j in state.jobs if j.outlives)
     return {**{f.name: getattr(blank, f.name) for f in fields(blank) if f.name not in kept}, "jobs": jobs}

@@ -165,6 +165,7 @@ QFrame#classRow:hover {{ background: {t.raised}; }}
 QFrame#classRow[chosen="true"] {{ background: {t.raised}; border-color: {t.accent}; }}
 QFrame#card {{ background: {t.raised}; border: 1px solid {t.line}; border-radius: 8px; }}
 QFrame#card:hover {{ border-color: {t.muted}; }}
+QPushButton#choice {{ padding: 6px 5px; }}
 QPushButton#choice:checked {{ background: {t.accent}; color: {t.on_accent}; border-color: {t.accent}; }}
 QProgressBar#thin {{ height: 4px; max-height: 4px; border-radius: 2px; }}
 QProgressBar#thin::chunk {{ border-radius: 2px; }}

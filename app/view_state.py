@@ -19,6 +19,7 @@ from app.resolve_repository import PlacedView, RepositoryView
 from app.review_view import ReviewView
 from app.ruler import Ruler
 from app.state import Answer, Banner, Colouring, Job, KeypointColouring, Layer, PanelMode, Sort, ThemeName
+from app.task_view import TasksView
 from app.training_state import Training
 from engine.api.annotated import PhotoVoxels
 from engine.api.annotations import Polyline
@@ -353,5 +354,6 @@ class ViewState:
     placed: PlacedView
     annotate: AnnotateView
     review: ReviewView
+    tasks: TasksView
     encoders: tuple[tuple[str, ...], str]
     theme: ThemeName

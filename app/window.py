@@ -50,6 +50,7 @@ from app.session_file import SUFFIX
 from app.sessions import Sessions
 from app.settings import LAYOUT_VERSION, Settings
 from app.state import AppState, Colouring, PanelMode
+from app.tasks_ui import TasksUi
 from app.view_state import ActionsView, ViewState
 from app.wiring import wire
 from engine.api.client import EngineClient
@@ -111,6 +112,7 @@ class Window(QMainWindow):
         self.repository = RepositoryUi(self, settings)
         self.annotate = AnnotateUi(self)
         self.review = ReviewUi(self)
+        self.tasks = TasksUi(self)
         self._build()
         self._make_actions()
         wire(self)
@@ -162,6 +164,7 @@ class Window(QMainWindow):
             found=self.found,
             review=self.review.panel,
             repository=self.repository.panel,
+            tasks=self.tasks.panel,
         )
         self.status = StatusLabels(self.statusBar())
 
@@ -236,6 +239,8 @@ class Window(QMainWindow):
                 self.annotate.show_view(part)
             case "review":
                 self.review.show_view(part)
+            case "tasks":
+                self.tasks.panel.show_view(part)
             case "placed":
                 self.repository.bar.show_placed(part)
             case "bookmarks":
@@ -264,10 +269,8 @@ class Window(QMainWindow):
         for spec in ACTIONS:
             if spec.icon:
                 self.actions_by_id[spec.id].setIcon(icons.icon(spec.icon, t))
-        panels = (self.images, self.layers, self.jobs, self.training, self.matches, self.banner, self.repository)
-        self.annotate.set_theme(t)
-        self.review.set_theme(t)
-        for panel in panels:
+        panels = (self.images, self.layers, self.jobs, self.training, self.matches, self.banner)
+        for panel in (*panels, self.repository, self.annotate, self.review, self.tasks.panel):
             panel.set_theme(t)
 
     # --- intents that need the window

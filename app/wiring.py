@@ -64,6 +64,7 @@ def wire(window: Window) -> None:
     window.repository.wire()
     window.annotate.wire()
     window.review.wire()
+    window.tasks.wire()
     window.banner.dismissed.connect(lambda: c.set(banner=None))
     window.empty.open_asked.connect(window.dialogs.open_capture)
     window.empty.demo_asked.connect(window.open_demo)

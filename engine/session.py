@@ -35,6 +35,7 @@ from engine.api.requests import (
     SaveWeights,
     TrainEncoders,
 )
+from engine.api.tasks import TaskRequest
 from engine.results import ResultStore
 from engine.storage import default_cache_dir
 
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from engine.annotations.service import AnnotationService
     from engine.repository.service import RepositoryService
     from engine.scene_state import SceneState
+    from engine.tasks.service import TaskService
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +69,7 @@ class Session:
         self.seed = seed
         self._scene: SceneState | None = None
         self._repository: RepositoryService | None = None
+        self._tasks: TaskService | None = None
         self._annotations: AnnotationService | None = None
 
     def start(self) -> Iterator[Reply | None]:
@@ -146,6 +149,8 @@ class Session:
                 return self.scene.render(request)
             case RepositoryRequest():
                 return self._serve_repository(request)
+            case TaskRequest():
+                return self._serve_task(request)
             case AnnotationRequest():
                 return self._annotate(request)
             case _:
@@ -164,7 +169,7 @@ class Session:
 
     def close(self) -> None:
         self._close_annotations()
-        self._scene = self._repository = None
+        self._scene = self._repository = self._tasks = None
 
     def _open(self, request: OpenCapture) -> Iterator[Reply | None]:
         from engine.captures import open_capture
@@ -209,6 +214,14 @@ class Session:
         if self._repository is None:
             self._repository = RepositoryService(device=self._device_name, cache=self._cache, seed=self.seed)
         yield from self._repository.handle(request)
+
+    def _serve_task(self, request: TaskRequest) -> Iterator[Reply | None]:
+        from engine.tasks.service import TaskService
+
+        yield None
+        if self._tasks is None:
+            self._tasks = TaskService(device=self._device_name, cache=self._cache, seed=self.seed)
+        yield from self._tasks.handle(request, self._scene)
 
     def _annotate(self, request: AnnotationRequest) -> Iterator[Reply | None]:
         from engine.annotations.service import AnnotationService

@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QVBoxLay
 from app.actions import ACTIONS, MOUSE, SELECTING
 from app.theme import GAP, PAD
 
-COLUMNS = (("File", "View"), ("Layers", "Photos", "Repository"), ("Annotate",), ("Engine", "Edit", "Help"))
+COLUMNS = (("File", "View"), ("Layers", "Photos", "Repository"), ("Annotate",), ("Engine", "Tasks", "Edit", "Help"))
 
 
 class ShortcutSheet(QFrame):

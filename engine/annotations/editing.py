@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from engine.api.annotating import (
     AnnotationRequest,
     BoxRows,
     FloodFill,
+    LabelNamed,
     LabelRows,
     LoadClasses,
     PutLandmark,
@@ -51,6 +53,8 @@ def edit_of(service: AnnotationService, state: AnnotationState, request: Annotat
     match request:
         case LabelRows():
             return state.paint(request.rows, request.class_id, _fresh_instance(state, request.class_id))
+        case LabelNamed():
+            return _labelled(state, request)
         case FloodFill():
             return _filled(service, state, request)
         case BoxRows():
@@ -109,6 +113,23 @@ def stroke_edit(grid: RadianceGrid, state: AnnotationState, rows: Rows, class_id
 
 def _fresh_instance(state: AnnotationState, class_id: int) -> int:
     return NOTHING if class_id == NOTHING else state.next_instance()
+
+
+def _labelled(state: AnnotationState, request: LabelNamed) -> Edit:
+    name = request.name.strip().casefold()
+    known = next((c for c in state.palette if c.name.casefold() == name), None)
+    if known is not None:
+        return state.paint(request.rows, known.id, state.next_instance())
+    label = replace(new_class(state, request.name), rgb=request.rgb)
+    adding = state.put(label, title=f"Label {label.name}")
+    rows = np.unique(request.rows)
+    if len(rows) and not (rows[0] >= 0 and rows[-1] < len(state.labels)):
+        raise AnnotationError("these are none of the voxels", found=f"rows {rows[0]} to {rows[-1]}")
+    rows = rows[~np.isin(state.labels[rows], [c.id for c in state.palette if c.locked])]
+    labels, instances = (
+        np.full(len(rows), n, t) for n, t in ((label.id, np.uint16), (state.next_instance(), np.uint32))
+    )
+    return state.relabel(rows, labels, instances, adding.changes, title=adding.title)
 
 
 def _filled(service: AnnotationService, state: AnnotationState, request: FloodFill) -> Edit:

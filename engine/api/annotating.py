@@ -199,6 +199,16 @@ class LabelRows(AnnotationRequest):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class LabelNamed(AnnotationRequest):
+    """Give voxels (N,) the class of a name and a new instance; where there is no class of that name, one of this colour
+    is made in the same step: AnnotationChanged."""
+
+    rows: Rows
+    name: str
+    rgb: tuple[int, int, int]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class BoxRows(AnnotationRequest):
     """Put an upright oriented box around voxels (N,): AnnotationChanged."""
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
 T = TypeVar("T")
 
 SLICE_ROWS = 1 << 14
+SLICE_S = 0.02
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,23 @@ def told_as(work: Generator[object, None, T], progress: Progress) -> Job[T]:
         except StopIteration as stop:
             return stop.value
         yield progress
+
+
+def aside(work: Callable[[], T], progress: Progress) -> Job[T]:
+    """``work``, one long call of a library that cannot be cut, on a thread of its own, with the same ``progress`` until
+    it is done. A job that is closed meanwhile does not wait: the call ends unheard."""
+    pool = ThreadPoolExecutor(1)
+    try:
+        done = pool.submit(work)
+        while True:
+            try:
+                return done.result(SLICE_S)
+            except TimeoutError:
+                if done.done():
+                    raise  # the call's own
+                yield progress
+    finally:
+        pool.shutdown(wait=False)
 
 
 def row_slices(count: int) -> Iterator[slice]:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -17,7 +17,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from engine.api.errors import QueryError
-from engine.api.jobs import Job, Progress
+from engine.api.jobs import Job, Progress, aside
+from engine.api.tasks import CONDENSE, POINTNET, SCRATCH
 from engine.encoders.mobile import embedded_volume
 from engine.encoders.volume import VolumeEncoder, load_volume_encoder
 from engine.encoders.weights import tensors_id
@@ -29,7 +30,6 @@ from engine.tasks.folders import Labelled
 from engine.tasks.pointnet import PointNetClassifier
 from engine.tasks.shapes import SIDE, Shape
 
-CONDENSE, SCRATCH, POINTNET = "condense-s", "scratch", "pointnet"
 VIEWED, LEAST_VIEWS, MOST_VIEWS = 1000, 4, 8
 """The probe sees each training object several times, turned and squeezed, so that there are about so many."""
 TURNS = 4
@@ -100,6 +100,8 @@ class Outcome:
         miou: mean over the classes of the intersection over union of test objects said and true to be of it.
         iou: (K,) of each class.
         seconds: it took.
+        confusion: (K, K) counts of true by said.
+        chances: (T, K) of the classes of each test object, in the order of the data.
     """
 
     network: ShapeClassifier | PointNetClassifier
@@ -107,6 +109,8 @@ class Outcome:
     miou: float
     iou: np.ndarray
     seconds: float
+    confusion: np.ndarray
+    chances: np.ndarray
 
 
 def kind_of(init: str) -> str:
@@ -159,7 +163,7 @@ def classify(data: Labelled, run: Run, device: torch.device, cache: Path) -> Job
     confusion = np.bincount(data.label[tested] * k + said.argmax(axis=1), minlength=k * k).reshape(k, k)
     iou = iou_of(confusion)
     accuracy = float(np.diag(confusion).sum() / len(tested))
-    return Outcome(network, accuracy, float(iou.mean()), iou, time.perf_counter() - start)
+    return Outcome(network, accuracy, float(iou.mean()), iou, time.perf_counter() - start, confusion, said)
 
 
 def iou_of(confusion: np.ndarray) -> np.ndarray:
@@ -201,7 +205,7 @@ def predicted(network: ShapeClassifier | PointNetClassifier, shapes: Sequence[Sh
         rng = np.random.default_rng([31, turn]) if turn else None
         out: list[np.ndarray] = []
         for first in range(0, len(shapes), BATCH):
-            batch = [network.see(s, rng) for s in shapes[first : first + BATCH]]
+            batch = yield from _seen(network, shapes[first : first + BATCH], rng)
             logits = yield from without_gradient(network.logits(batch))
             out.append(logits.softmax(dim=1).cpu().numpy())
             yield Progress(turn * len(shapes) + first, TURNS * len(shapes), "shapes", "testing")
@@ -217,11 +221,22 @@ def _loss(
 
     def loss(rng: np.random.Generator) -> Job[Tensor]:
         chosen = _balanced(label, rng)
-        logits = yield from network.logits([network.see(shapes[n], rng) for n in chosen])
+        logits = yield from network.logits((yield from _seen(network, [shapes[n] for n in chosen], rng)))
         said = torch.from_numpy(label[chosen]).to(device)
         return F.cross_entropy(logits, said, label_smoothing=SMOOTHING)
 
     return loss
+
+
+def _seen(
+    network: ShapeClassifier | PointNetClassifier, shapes: Sequence[Shape], rng: np.random.Generator | None
+) -> Job[list[Any]]:
+    """What the network sees of each."""
+    out: list[Any] = []
+    for shape in shapes:
+        out.append(network.see(shape, rng))
+        yield Progress(0, 0, "shapes")
+    return out
 
 
 def _balanced(label: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -237,10 +252,10 @@ def _probe(network: ShapeClassifier, shapes: list[Shape], label: np.ndarray, see
     seen = []
     for view in range(views):
         rng = np.random.default_rng([seed, 29, view])
-        for n, shape in enumerate(shapes):
+        for shape in shapes:
             seen.append(network.see(shape, rng if view else None))
-            if n % 16 == 0:
-                yield Progress(len(seen), views * len(shapes), "shapes", "making voxels")
+            yield Progress(len(seen), views * len(shapes), "shapes", "making voxels")
     found = yield from features(network.encoder, seen)
-    yield Progress(len(seen), len(seen), "shapes", "fitting the head")
-    network.top.probe(found, np.tile(label, views), np.ones(network.top.head.out_features))
+    of, weight = np.tile(label, views), np.ones(network.top.head.out_features)
+    told = Progress(len(seen), len(seen), "shapes", "fitting the head")
+    yield from aside(lambda: network.top.probe(found, of, weight), told)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.api.errors import CacheError, WeightsError
-from engine.api.jobs import Job, Progress, told_as
+from engine.api.jobs import Job, Progress, aside, told_as
 from engine.encoders.weights import read_weights
 from engine.storage import write_tensors
 from engine.training.muon import Muon
@@ -24,6 +25,13 @@ from engine.training.muon import Muon
 DECAY, CLIP, WARM_UP = 0.05, 1.0, 10
 EVERY = 20
 """Steps between two states on disk."""
+
+
+@dataclass(frozen=True)
+class Step(Progress):
+    """Progress of fine-tuning; ``loss``: of the step before, None before the second."""
+
+    loss: float | None = None
 
 
 @dataclass(frozen=True)
@@ -79,21 +87,24 @@ def finetune(
                 for group in optimiser.param_groups:
                     group["lr"] = group["share"] * fall
             note = f"loss {losses[-1]:.2f}" if losses else ""
-            loss = yield from told_as(
-                loss_of(np.random.default_rng([seed, step])), Progress(step, steps, "steps", note)
-            )
-            for optimiser in optimisers:
-                optimiser.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(network.parameters(), CLIP)
-            for optimiser in optimisers:
-                optimiser.step()
-            losses.append(loss.item())
+            told = Step(step, steps, "steps", note, losses[-1] if losses else None)
+            loss = yield from told_as(loss_of(np.random.default_rng([seed, step])), told)
+            losses.append((yield from aside(partial(_descend, network, optimisers, loss), told)))
             if len(losses) % EVERY == 0 and len(losses) < steps:
                 _save(state, network, optimisers, losses, steps)
     network.requires_grad_(False).eval()
     state.unlink(missing_ok=True)
     return losses
+
+
+def _descend(network: Learner, optimisers: Sequence[torch.optim.Optimizer], loss: Tensor) -> float:
+    for optimiser in optimisers:
+        optimiser.zero_grad()
+    loss.backward()
+    nn.utils.clip_grad_norm_(network.parameters(), CLIP)
+    for optimiser in optimisers:
+        optimiser.step()
+    return loss.item()
 
 
 def _optimisers(network: Learner, rates: Rates) -> list[torch.optim.Optimizer]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from engine.api.errors import CacheError, CaptureError
-from engine.api.jobs import Job, Progress
+from engine.api.jobs import Job, Progress, aside
 from engine.storage import digest, read_tensors, write_tensors
 from engine.tasks import Up
 from engine.tasks.shapes import POINTS, SUFFIXES, Shape, read_shape
@@ -100,7 +101,8 @@ def read_classes(folder: Path, up: Up, cache: Path) -> Job[Labelled]:
         why: dict[int, str] = {}
         for n, item in enumerate(items):
             try:
-                shapes.append(read_shape(item.path, up))
+                at = Progress(n, len(items), "shapes", item.path.name)
+                shapes.append((yield from aside(partial(read_shape, item.path, up), at)))
             except CaptureError as e:
                 shapes.append(None)
                 why[n] = e.found or e.what

@@ -97,7 +97,7 @@ def _capture(command: TaskPredict, saved: Saved, path: Path) -> dict[str, Any]:
     session = open_session(command, str(path))
     if session.scene.capture.views:
         drive(session, FitGrid())
-    pos_w, label, confidence = run_job(path.name, _named(saved, session.scene))
+    pos_w, label, confidence = run_job(path.name, named(saved, session.scene))
     share = np.bincount(label, minlength=len(saved.names)) / len(label)
     file: Path | None = None
     if command.out is not None:
@@ -116,7 +116,7 @@ def _capture(command: TaskPredict, saved: Saved, path: Path) -> dict[str, Any]:
     }
 
 
-def _named(saved: Saved, scene: SceneState) -> Job[tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float32]]]:
+def named(saved: Saved, scene: SceneState) -> Job[tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float32]]]:
     """(N, 3) points or voxels' centres in the capture's world, (N,) their classes and how sure they are."""
     capture, grid = scene.capture, scene.grid
     parent: NDArray[np.int64] | None = None

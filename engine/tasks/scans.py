@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.api.errors import CacheError, CaptureError, CondenseError
-from engine.api.jobs import Job, Progress
+from engine.api.jobs import Job, Progress, aside
 from engine.captures.geometry import GREY
 from engine.encoders.volume.working import MOST
 from engine.storage import digest, read_tensors, write_tensors
@@ -139,7 +139,8 @@ def read_scans(folder: Path, listing: Listing, cache: Path) -> Job[Scans]:
         why: dict[int, str] = {}
         for n, item in enumerate(items):
             try:
-                scans.append(scan_of(item.name, item.load(), names, listing.grain))
+                loaded = yield from aside(item.load, Progress(n, len(items), "scans", item.name))
+                scans.append(scan_of(item.name, loaded, names, listing.grain))
             except CondenseError as e:
                 scans.append(None)
                 why[n] = e.found or e.what

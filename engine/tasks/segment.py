@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from engine.api.jobs import Job, Progress
+from engine.api.jobs import Job, Progress, aside
 from engine.encoders.weights import tensors_id
 from engine.runtime import without_gradient
 from engine.storage import digest
@@ -52,6 +52,9 @@ class Segmented:
         miou: mean over the classes of their intersection over union, of all test scans' points together.
         iou: (K,) of each class.
         seconds: it took.
+        confusions: (T, K, K) counts of true by said of each test scan, in the order of the data.
+        sure: (T, K, K) the mean chance of what was said there, 0 where nothing was.
+        said: (P,) of the points of each test scan.
     """
 
     network: Segmenter
@@ -59,6 +62,9 @@ class Segmented:
     miou: float
     iou: NDArray[np.float64]
     seconds: float
+    confusions: NDArray[np.int64]
+    sure: NDArray[np.float32]
+    said: tuple[NDArray[np.int16], ...]
 
 
 def segment(data: Scans, seen: Sequence[SeenScan], run: Run, device: torch.device, cache: Path) -> Job[Segmented]:
@@ -93,18 +99,28 @@ def segment(data: Scans, seen: Sequence[SeenScan], run: Run, device: torch.devic
         weight = torch.from_numpy(np.maximum(counts, 1) ** (BALANCE - 1)).float().to(device)
         loss_of = _loss(network, seen, given, weight, device)
         yield from finetune(network, loss_of, rates, steps, run.seed, state)
-    confusion = np.zeros((classes, classes), np.int64)
+    confusions: list[np.ndarray] = []
+    sure: list[np.ndarray] = []
+    every: list[NDArray[np.int16]] = []
     tested = np.flatnonzero(data.test)
     for done, n in enumerate(tested):
         yield Progress(done, len(tested), "scans", "testing")
         chances = yield from chances_of(network, seen[n])
         label, said = data.scans[n].label, chances.argmax(axis=1)[seen[n].row]
+        best = chances.max(axis=1)[seen[n].row]
         known = label != NONE
         both = label[known].astype(np.int64) * classes + said[known]
-        confusion += np.bincount(both, minlength=classes * classes).reshape(classes, classes)
+        count = np.bincount(both, minlength=classes * classes)
+        total = np.bincount(both, best[known], minlength=classes * classes)
+        confusions.append(count.reshape(classes, classes))
+        sure.append((total / np.maximum(count, 1)).reshape(classes, classes))
+        every.append(said.astype(np.int16))
+    confusion = np.sum(confusions, axis=0)
     iou = iou_of(confusion)
     accuracy = float(np.diag(confusion).sum() / confusion.sum())
-    return Segmented(network, accuracy, float(iou.mean()), iou, time.perf_counter() - start)
+    seconds, by_scan = time.perf_counter() - start, np.stack(confusions)
+    mean_sure = np.stack(sure).astype(np.float32)
+    return Segmented(network, accuracy, float(iou.mean()), iou, seconds, by_scan, mean_sure, tuple(every))
 
 
 def segmenter_of(run: Run, classes: int, grain: Grain, device: torch.device) -> Segmenter:
@@ -166,8 +182,8 @@ def _probe(
             rows.append(found[torch.from_numpy(some).to(found.device)])
             labels.append(label[some])
             yield Progress(view * len(given) + done, views * len(given), "scans", "encoding")
-    yield Progress(views * len(given), views * len(given), "scans", "fitting the head")
-    network.top.probe(torch.cat(rows), np.concatenate(labels), weight)
+    told = Progress(views * len(given), views * len(given), "scans", "fitting the head")
+    yield from aside(lambda: network.top.probe(torch.cat(rows), np.concatenate(labels), weight), told)
 
 
 def _loss(

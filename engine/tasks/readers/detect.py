@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from engine.api.errors import CaptureError
+from engine.api.tasks import TaskKind
+from engine.tasks.folders import list_items
 from engine.tasks.readers.rooms import is_rooms, list_rooms
 from engine.tasks.readers.s3dis import areas, list_s3dis
 from engine.tasks.readers.scannet import is_labelled, list_labelled
+from engine.tasks.readers.scanobjectnn import is_scanobjectnn
 from engine.tasks.readers.shapenetpart import is_shapenetpart, list_shapenetpart
 from engine.tasks.scans import Listing
 
@@ -36,3 +39,29 @@ def list_scans(folder: Path) -> Listing:
     else:
         raise CaptureError("holds no labelled scans", path=folder, expected=EXPECTED)
     return found
+
+
+def task_of(folder: Path) -> TaskKind:
+    """What a folder is labelled for: objects in class folders, or points of scans.
+
+    Raises:
+        CaptureError: for neither.
+    """
+    if is_scanobjectnn(folder):
+        return "classify"
+    try:
+        list_items(folder)
+    except CaptureError as classes:
+        try:
+            if list_scans(folder).items:
+                return "segment"
+        except CaptureError as scans:
+            if not folder.is_dir() or "the class" in classes.what:
+                raise classes from scans
+            raise CaptureError(
+                "holds neither class folders nor labelled scans",
+                path=folder,
+                expected=f"of objects: {classes.expected}; or of scans: {EXPECTED}",
+            ) from scans
+        raise
+    return "classify"
