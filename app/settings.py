@@ -11,7 +11,7 @@ from app.prompts import KEPT
 from app.state import ThemeName
 
 KEPT_RECENT = 8
-LAYOUT_VERSION = 6  # raise it when docks change, so that an old layout is not forced on new ones
+LAYOUT_VERSION = 7  # raise it when docks change, so that an old layout is not forced on new ones
 
 
 class Settings:

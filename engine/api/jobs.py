@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -11,6 +12,7 @@ T = TypeVar("T")
 
 SLICE_ROWS = 1 << 14
 SLICE_S = 0.02
+"""Between two looks at a call that runs aside."""
 
 
 @dataclass(frozen=True)
@@ -50,19 +52,23 @@ def told_as(work: Generator[object, None, T], progress: Progress) -> Job[T]:
 
 def aside(work: Callable[[], T], progress: Progress) -> Job[T]:
     """``work``, one long call of a library that cannot be cut, on a thread of its own, with the same ``progress`` until
-    it is done. A job that is closed meanwhile does not wait: the call ends unheard."""
-    pool = ThreadPoolExecutor(1)
-    try:
-        done = pool.submit(work)
-        while True:
-            try:
-                return done.result(SLICE_S)
-            except TimeoutError:
-                if done.done():
-                    raise  # the call's own
-                yield progress
-    finally:
-        pool.shutdown(wait=False)
+    it is done. A job that is closed meanwhile does not wait, nor does the end of the program: the call ends unheard."""
+    done: Future[T] = Future()
+
+    def call() -> None:
+        try:
+            done.set_result(work())
+        except BaseException as e:  # raised by the job
+            done.set_exception(e)
+
+    threading.Thread(target=call, name="condense-aside", daemon=True).start()
+    while True:
+        try:
+            return done.result(SLICE_S)
+        except TimeoutError:
+            if done.done():
+                raise  # the call's own
+            yield progress
 
 
 def row_slices(count: int) -> Iterator[slice]:
