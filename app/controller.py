@@ -8,7 +8,7 @@ from typing import Any
 
 from app import colormaps
 from app.comparison import ComparisonDesk
-from app.geometry import BARE, GeometryDesk
+from app.geometry import GeometryDesk
 from app.history import History
 from app.job_desk import JobDesk
 from app.keypoints import KeypointsDesk
@@ -291,7 +291,7 @@ class Controller:
             more = f" (and {len(others)} more)" if others else ""
             banner = Banner(first + more, "\n".join(scene.warnings), error=False)
         elif not scene.views:
-            banner = BARE
+            banner = self.geometry.hint()
         colouring = self.state.colouring if self.state.colouring_chosen else "colour"
         self.store.update(**{**fresh(self.state), "scene": scene, "banner": banner, "colouring": colouring})
         self.prompts.opened()

@@ -28,6 +28,12 @@ class GeometryDesk:
     def __init__(self, store: Store, send: Callable[[Request], None], opens: Callable[[str], None]) -> None:
         self._store, self._send, self._opens = store, send, opens
         self._asked: PhotographGeometry | None = None
+        self._told = False
+
+    def hint(self) -> Banner | None:
+        """What to do with bare geometry: said once, for one may look at many."""
+        told, self._told = self._told, True
+        return None if told else BARE
 
     def photograph(self, folder: str) -> None:
         """Write photos of the open geometry into a new folder, and open it."""
