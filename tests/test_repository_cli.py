@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +126,8 @@ def test_ctrl_c_stops_all_workers_and_the_next_run_goes_on(
     repo = tmp_path / "repo"
     args = ("index", "add", repo, capture, *others, "--workers", 2, "--seconds", 300, "--cache", cache)
     command = [sys.executable, "-m", "app", *map(str, args), "--device", "cpu"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as run:
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell's background jobs are deaf to Ctrl-C
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=heard) as run:
         assert run.stderr is not None
         assert "1 of 3 done" in run.stderr.readline()
         os.killpg(run.pid, signal.SIGINT)
