@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QEvent, QObject, Qt
 from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QLineEdit
+
+from app.keys import taken
 
 if TYPE_CHECKING:
     from app.annotate import AnnotateDesk
@@ -35,18 +36,7 @@ class AnnotateKeys(QObject):
         window.installEventFilter(self)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        if not isinstance(event, QKeyEvent) or isinstance(self._window.focusWidget(), QLineEdit):
-            return False
-        act = self._act(event)
-        if act is None:
-            return False
-        if event.type() == QEvent.Type.ShortcutOverride:
-            event.accept()
-            return True
-        if event.type() == QEvent.Type.KeyPress:
-            act()
-            return True
-        return False
+        return taken(self._window, event, self._act)
 
     def _act(self, event: QKeyEvent) -> Callable[[], object] | None:
         """What a key does now; None: nothing of ours."""

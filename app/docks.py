@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QDockWidget, QMainWindow, QScrollArea, QTabWidget, QWidget
+from PySide6.QtWidgets import QDockWidget, QMainWindow, QTabWidget, QWidget
+
+from app.panels.scrolled import scrolled
 
 LEFT, RIGHT = Qt.DockWidgetArea.LeftDockWidgetArea, Qt.DockWidgetArea.RightDockWidgetArea
 DOWN, ACROSS = Qt.Orientation.Vertical, Qt.Orientation.Horizontal
@@ -28,9 +30,9 @@ def build_docks(
     tasks are hidden until they are asked for."""
     window.setTabPosition(Qt.DockWidgetArea.AllDockWidgetAreas, QTabWidget.TabPosition.North)
     docks = {
-        "layers": _dock(window, "layers", "Layers", _scrolled(layers), LEFT),
+        "layers": _dock(window, "layers", "Layers", scrolled(layers), LEFT),
         "annotate": _dock(window, "annotate", "Annotate", annotate, LEFT),
-        "jobs": _dock(window, "jobs", "Jobs", _scrolled(jobs), LEFT),
+        "jobs": _dock(window, "jobs", "Jobs", scrolled(jobs), LEFT),
         "training": _dock(window, "training", "Training", training, LEFT),
         "images": _dock(window, "images", "Photos", images, RIGHT),
         "matches": _dock(window, "matches", "Matches", matches, RIGHT),
@@ -79,15 +81,6 @@ def grow(window: QMainWindow, dock: QDockWidget, above: QDockWidget, height: int
     height = min(height, spare * 2 // 3)
     if window.dockWidgetArea(dock) == window.dockWidgetArea(above) and dock.height() < height:
         window.resizeDocks([above, dock], [spare - height, height], DOWN)
-
-
-def _scrolled(widget: QWidget) -> QScrollArea:
-    area = QScrollArea()
-    area.setWidget(widget)
-    area.setWidgetResizable(True)
-    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-    area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-    return area
 
 
 def _dock(window: QMainWindow, name: str, title: str, widget: QWidget, area: Qt.DockWidgetArea) -> QDockWidget:

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, cast
 
 from PySide6.QtCore import QEvent, QObject, Qt
 from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QFileDialog, QInputDialog, QLineEdit
+from PySide6.QtWidgets import QFileDialog, QInputDialog
 
 from app.annotate_files import FORMATS
 from app.canvas.under import triple
 from app.carrying import CarryDesk
 from app.docks import bring_to_front, grow, in_front
+from app.keys import taken
 from app.panels.review import ReviewPanel
 from app.repository import eye_on
 from app.resolve_repository import here
@@ -151,18 +152,7 @@ class ReviewUi(QObject):
     # --- keys
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        if not isinstance(event, QKeyEvent) or isinstance(self._window.focusWidget(), QLineEdit):
-            return False
-        act = self._act(event)
-        if act is None:
-            return False
-        if event.type() == QEvent.Type.ShortcutOverride:
-            event.accept()  # these keys are the review's before they are shortcuts
-            return True
-        if event.type() == QEvent.Type.KeyPress:
-            act()
-            return True
-        return False
+        return taken(self._window, event, self._act)
 
     def _act(self, event: QKeyEvent) -> Callable[[], object] | None:
         """What a key does while a place is looked at; None: nothing of ours."""

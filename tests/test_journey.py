@@ -115,7 +115,8 @@ def test_bare_geometry_is_photographed_and_opened(
     qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     box = trimesh.creation.box((2, 1, 1))
-    box.visual.face_colors = np.repeat([[200, 60, 40, 255], [40, 90, 200, 255]], 6, axis=0)  # type: ignore[union-attr]
+    colours = np.repeat([[200, 60, 40, 255], [40, 90, 200, 255]], 6, axis=0)
+    box.visual = trimesh.visual.ColorVisuals(box, face_colors=colours)
     box.export(tmp_path / "box.ply")
     window = open_window(qtbot, tmp_path / "box.ply", tmp_path)
     window.controller.auto = False

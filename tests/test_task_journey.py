@@ -16,6 +16,7 @@ from PySide6.QtWidgets import QFileDialog
 from pytestqt.qtbot import QtBot
 
 from app.__main__ import make_engine
+from app.annotate_state import Marks
 from app.settings import Settings
 from app.window import Window, demo_path
 from engine.api.requests import FitGrid
@@ -168,7 +169,10 @@ def part_of_demo(folder: Path) -> Path:
 def test_a_room_is_named_and_kept_as_labels(qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     window, wait = opened(qtbot, tmp_path, part_of_demo(tmp_path / "room"))
     panel, c = window.tasks.panel, window.controller
-    marks = lambda: c.state.annotate.marks  # noqa: E731
+
+    def marks() -> Marks | None:
+        return c.state.annotate.marks
+
     wait(lambda: c.state.scene is not None)
     c._start(FitGrid(seconds=3))
     wait(lambda: c.state.volume is not None and not any(j.live for j in c.state.jobs))

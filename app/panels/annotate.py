@@ -16,7 +16,6 @@ from PySide6.QtWidgets import (
     QMenu,
     QProgressBar,
     QPushButton,
-    QScrollArea,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -24,6 +23,7 @@ from PySide6.QtWidgets import (
 
 from app.annotate_state import AnnotateState
 from app.panels.annotate_rows import ClassRow
+from app.panels.scrolled import scrolled
 from app.resolve_annotate import TOOLS
 from app.theme import DARK, GAP, PAD, Theme
 from app.view_state import AnnotateView
@@ -112,14 +112,9 @@ class AnnotatePanel(QWidget):
         column.addWidget(self.things)
         column.addStretch()
         inside.setObjectName("panel")
-        area = QScrollArea()
-        area.setWidget(inside)
-        area.setWidgetResizable(True)
-        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         whole = QVBoxLayout(self)
         whole.setContentsMargins(0, 0, 0, 0)
-        whole.addWidget(area)
+        whole.addWidget(scrolled(inside))
 
     def take_actions(self, actions: Mapping[str, QAction]) -> None:
         """Tools and menu, of the window's own actions."""

@@ -14,13 +14,13 @@ from PySide6.QtWidgets import (
     QListWidgetItem,
     QProgressBar,
     QPushButton,
-    QScrollArea,
     QVBoxLayout,
     QWidget,
 )
 
 from app.annotate_state import Marks
 from app.panels.review_tables import FiguresTable
+from app.panels.scrolled import scrolled
 from app.review_state import photos_left
 from app.review_view import ReviewView
 from app.theme import GAP, Theme
@@ -67,14 +67,9 @@ class ProgressPage(QWidget):
             column.addLayout(_head(title, button))
             column.addWidget(some)
         column.addStretch(1)
-        area = QScrollArea()
-        area.setWidget(inside)
-        area.setWidgetResizable(True)
-        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         whole = QVBoxLayout(self)
         whole.setContentsMargins(0, 0, 0, 0)
-        whole.addWidget(area)
+        whole.addWidget(scrolled(inside))
         for button, name in ((self.next_part, "review_unlabelled"), (self.next_photo, "review_photo")):
             button.setObjectName("link")
             button.setFocusPolicy(Qt.FocusPolicy.NoFocus)

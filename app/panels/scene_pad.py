@@ -10,7 +10,7 @@ from PySide6.QtCore import QObject, QPointF, QRect, QRectF, Qt, QTimer, Signal
 from PySide6.QtGui import QColor, QImage, QPainter, QPolygonF
 
 from app.annotate_state import DRAWN, Tool
-from app.panels.stroke_paint import INK, paint_brush, paint_next, paint_path
+from app.panels.stroke_paint import paint_stroke
 
 if TYPE_CHECKING:
     from app.canvas.scene_canvas import SceneCanvas
@@ -136,15 +136,8 @@ class ScenePad(QObject):
         image = QImage(part.size(), QImage.Format.Format_RGBA8888_Premultiplied)
         image.fill(Qt.GlobalColor.transparent)
         painter = QPainter(image)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.translate(-part.topLeft())
-        ink = self._ink if not self._path or self._use == "label" else INK[self._use]
-        if self._path and self._tool is not None:
-            paint_path(painter, self._tool, self._path, ink, self._radius)
-        if self._tool == "brush" and self._at is not None:
-            paint_brush(painter, self._at, self._radius, ink)
-        if last is not None and self._at is not None:
-            paint_next(painter, last, self._at, ink)
+        paint_stroke(painter, self._tool, self._use, self._ink, self._radius, self._path, self._at, last)
         painter.end()
         rows = np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.bytesPerLine())
         return rows[:, : 4 * image.width()].reshape(image.height(), image.width(), 4).copy()

@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QWidget
 
 from app.annotate_state import DRAWN, Tool
 from app.panels.photo_pane import PhotoPane
-from app.panels.stroke_paint import INK, paint_brush, paint_next, paint_path
+from app.panels.stroke_paint import paint_stroke
 
 LEAST_STEP_PX = 1.5
 ADD, SUBTRACT = Qt.KeyboardModifier.ShiftModifier, Qt.KeyboardModifier.ControlModifier
@@ -137,14 +137,7 @@ class StrokePad(QWidget):
         if self._tool not in DRAWN and last is None:
             return
         painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        ink = self._ink if not self._path or self._use == "label" else INK[self._use]
-        if self._path and self._tool is not None:
-            paint_path(painter, self._tool, self._path, ink, self._radius)
-        if self._tool == "brush" and self._at is not None:
-            paint_brush(painter, self._at, self._radius, ink)
-        if last is not None and self._at is not None:
-            paint_next(painter, last, self._at, ink)
+        paint_stroke(painter, self._tool, self._use, self._ink, self._radius, self._path, self._at, last)
         painter.end()
 
     def _last_px(self) -> QPointF | None:

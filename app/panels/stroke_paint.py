@@ -16,7 +16,33 @@ FILL = 90
 """Opacity of 255 of what is covered."""
 
 
-def paint_path(painter: QPainter, tool: Tool, path: Sequence[QPointF], ink: QColor, radius: float) -> None:
+def paint_stroke(
+    painter: QPainter, tool: Tool | None, use: str, ink: QColor, radius: float, path: Sequence[QPointF],
+    at: QPointF | None, last: QPointF | None,
+) -> None:  # fmt: skip
+    """All that the tool in hand shows.
+
+    Args:
+        painter: of where it shows.
+        tool: in hand.
+        use: label, add or subtract.
+        ink: colour of the class in hand.
+        radius: of the brush.
+        path: what was drawn so far; empty before.
+        at: where the pointer is.
+        last: the last point of a line.
+    """
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    ink = ink if not path or use == "label" else INK[use]
+    if path and tool is not None:
+        _path(painter, tool, path, ink, radius)
+    if tool == "brush" and at is not None:
+        _brush(painter, at, radius, ink)
+    if last is not None and at is not None:
+        _next(painter, last, at, ink)
+
+
+def _path(painter: QPainter, tool: Tool, path: Sequence[QPointF], ink: QColor, radius: float) -> None:
     """What was drawn so far."""
     fill = QColor(ink)
     fill.setAlpha(FILL)
@@ -34,7 +60,7 @@ def paint_path(painter: QPainter, tool: Tool, path: Sequence[QPointF], ink: QCol
             painter.drawPolygon(QPolygonF(path))
 
 
-def paint_brush(painter: QPainter, at: QPointF, radius: float, ink: QColor) -> None:
+def _brush(painter: QPainter, at: QPointF, radius: float, ink: QColor) -> None:
     """How far the brush reaches."""
     for colour, width in ((SHADE, 3.0), (ink, 1.5)):
         painter.setPen(QPen(colour, width))
@@ -42,7 +68,7 @@ def paint_brush(painter: QPainter, at: QPointF, radius: float, ink: QColor) -> N
         painter.drawEllipse(at, radius, radius)
 
 
-def paint_next(painter: QPainter, last: QPointF, at: QPointF, ink: QColor) -> None:
+def _next(painter: QPainter, last: QPointF, at: QPointF, ink: QColor) -> None:
     """The next stretch of a line, from its last point to the pointer."""
     for colour, width in ((SHADE, 3.0), (ink, 1.6)):
         painter.setPen(QPen(colour, width, Qt.PenStyle.DashLine))

@@ -6,7 +6,6 @@ Then all that needs photos (features, keypoints, prompts, matching, annotation) 
 from __future__ import annotations
 
 import json
-import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +21,9 @@ from engine.api.jobs import Job, Progress
 from engine.api.replies import JobFinished, Notice
 from engine.api.requests import PhotographGeometry
 from engine.api.scene import PointCloud
+from engine.captures.nerfstudio import lens_json
 from engine.captures.poses import GL_TO_CV
+from engine.captures.whole import refuse_existing, whole_folder
 from engine.grid.radiance import RadianceGrid
 from engine.grid.spec import MAX_CELLS, GridSpec
 from engine.grid.viewpoints import viewpoints
@@ -114,8 +115,7 @@ def photograph_geometry(capture: Capture, folder: Path, count: int = PHOTOS, see
     """
     if capture.points is None or not len(capture.points.pos_w):
         raise CaptureError("has no geometry to photograph", path=capture.path, mend="give a mesh or a point cloud")
-    if folder.exists():
-        raise CaptureError("already exists", path=folder, mend="choose another folder; nothing is overwritten")
+    refuse_existing(folder)
     yield Progress(0, count, "photos", NOTE)
     try:
         grid = yield from voxels_of_points(capture.points)
@@ -123,20 +123,14 @@ def photograph_geometry(capture: Capture, folder: Path, count: int = PHOTOS, see
     except ValueError as e:
         raise CaptureError("has no shape to photograph", path=capture.path, found=str(e)) from e
     cameras = [c.scaled(*SIZE) for c in cameras]
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent) as tmp:
-            whole = Path(tmp) / "whole"
-            for name in ("images", "depth"):
-                (whole / name).mkdir(parents=True)
-            units: list[float] = []
-            for n, camera in enumerate(cameras):
-                yield Progress(n, len(cameras), "photos", NOTE)
-                units.append(_photo(grid, camera, whole, n))
-            (whole / "transforms.json").write_text(_transforms(cameras, units), encoding="utf-8")
-            whole.rename(folder)
-    except OSError as e:
-        raise CaptureError("the photos cannot be written", path=folder, found=str(e)) from e
+    with whole_folder(folder, "the photos") as whole:
+        for name in ("images", "depth"):
+            (whole / name).mkdir()
+        units: list[float] = []
+        for n, camera in enumerate(cameras):
+            yield Progress(n, len(cameras), "photos", NOTE)
+            units.append(_photo(grid, camera, whole, n))
+        (whole / "transforms.json").write_text(_transforms(cameras, units), encoding="utf-8")
     return folder
 
 
@@ -177,6 +171,4 @@ def _transforms(cameras: Sequence[Camera], units: Sequence[float]) -> str:
         }
         for n, (camera, unit) in enumerate(zip(cameras, units, strict=True))
     ]
-    k = cameras[0].intrinsics
-    lens = {"fl_x": k[0, 0], "fl_y": k[1, 1], "cx": k[0, 2], "cy": k[1, 2], "w": SIZE[0], "h": SIZE[1]}
-    return json.dumps({"camera_model": "OPENCV", **lens, "frames": frames}, indent=1)
+    return json.dumps({"camera_model": "OPENCV", **lens_json(cameras[0]), "frames": frames}, indent=1)

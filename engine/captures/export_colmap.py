@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from engine.captures.bounds import depth_points
 from engine.captures.capture import Capture, View
 from engine.captures.colmap import ColmapLens
 from engine.captures.lens import BrownLens, FisheyeLens
+from engine.captures.whole import refuse_existing, whole_folder
 
 if TYPE_CHECKING:
     import pycolmap
@@ -39,23 +39,16 @@ def export_colmap(capture: Capture, folder: str | Path) -> Path:
     folder = Path(folder)
     if not capture.views:
         raise CaptureError("has no photos to export", path=capture.path)
-    if folder.exists():
-        raise CaptureError("already exists", path=folder, mend="choose another folder; nothing is overwritten")
+    refuse_existing(folder)
     names = _names(capture)
     model = _reconstruction(capture, names)
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent) as tmp:
-            whole = Path(tmp) / "whole"
-            (whole / "sparse" / "0").mkdir(parents=True)
-            model.write_binary(str(whole / "sparse" / "0"))
-            for view, name in zip(capture.views, names, strict=True):
-                copy = whole / "images" / name
-                copy.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(view.image, copy)
-            whole.rename(folder)
-    except OSError as e:
-        raise CaptureError("the model cannot be written", path=folder, found=str(e)) from e
+    with whole_folder(folder, "the model") as whole:
+        (whole / "sparse" / "0").mkdir(parents=True)
+        model.write_binary(str(whole / "sparse" / "0"))
+        for view, name in zip(capture.views, names, strict=True):
+            copy = whole / "images" / name
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(view.image, copy)
     return folder
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.api.camera import Camera
 from engine.api.errors import CaptureError
 from engine.api.scene import PointCloud
 from engine.captures.depth import DepthFile
@@ -138,6 +139,13 @@ def intrinsics_of(frame: Mapping[str, Any]) -> Intrinsics:
         angle_x=number(frame, "camera_angle_x"),
         angle_y=number(frame, "camera_angle_y"),
     )
+
+
+def lens_json(camera: Camera) -> dict[str, float]:
+    """What ``intrinsics_of`` reads."""
+    k = camera.intrinsics
+    lens = {"w": camera.width, "h": camera.height, "fl_x": k[0, 0], "fl_y": k[1, 1], "cx": k[0, 2], "cy": k[1, 2]}
+    return {key: value if isinstance(value, int) else float(value) for key, value in lens.items()}
 
 
 def lens_of(frame: Mapping[str, Any]) -> Lens | None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from fakes import FakeEngine, featured
+from fake_annotations import FakeAnnotations
+from fakes import BOXES, FakeEngine, cast_depth, featured
 from hypothesis import given
 from hypothesis import strategies as st
 from test_controller import opened
@@ -20,6 +21,7 @@ from app.theme import DARK
 from engine.api.annotated import AnnotationChanged, AnnotationsOpened, Things
 from engine.api.annotating import (
     AddClass,
+    AnnotationRequest,
     DrawStroke,
     LabelRows,
     OpenAnnotations,
@@ -30,7 +32,7 @@ from engine.api.annotating import (
 )
 from engine.api.annotations import Changed, LabelClass
 from engine.api.replies import Failed, JobCancelled, JobProgress, SceneNamed
-from engine.api.requests import PixelSource
+from engine.api.requests import PixelSource, Request
 
 CHAIR, TABLE = LabelClass(1, "chair", (200, 100, 50), 1), LabelClass(2, "table", (10, 20, 30), 2)
 THINGS = Things((CHAIR, TABLE))
@@ -112,21 +114,18 @@ class Annotating:
         self.controller, self.outbox = opened()
         self.engine = FakeEngine(count=8)
         self.answering = answering
+        self.fake: FakeAnnotations | None = None
         self.desk = AnnotateDesk(self.controller, self.send)
         featured(self.controller)
-        self.fake = self.engine.annotations
-        # the controller's volume is coarser than the fake engine's
-        from fake_annotations import FakeAnnotations
-        from fakes import BOXES, cast_depth
-
         volume = self.controller.state.volume
         assert volume is not None
+        # the controller's volume is coarser than the fake engine's
         self.fake = FakeAnnotations(self.engine.scene, volume, [b[:2] for b in BOXES], cast_depth)
 
-    def send(self, request: object) -> None:
-        self.outbox.send(request)  # type: ignore[arg-type]
-        if self.answering and hasattr(self, "fake"):
-            self.fake.answer(request, self.controller.receive)  # type: ignore[arg-type]
+    def send(self, request: Request) -> None:
+        self.outbox.send(request)
+        if self.answering and self.fake is not None and isinstance(request, AnnotationRequest):
+            self.fake.answer(request, self.controller.receive)
 
     def with_classes(self) -> Annotating:
         self.desk.ask(AddClass(name="chair"))

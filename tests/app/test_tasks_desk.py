@@ -15,7 +15,7 @@ from app.resolve_tasks import task_actions
 from app.state import AppState, Job
 from app.task_state import MOST_CASES, Learnt, Setup, cases, scores
 from app.tasks import TasksDesk
-from engine.api.annotating import LabelNamed
+from engine.api.annotating import AnnotationRequest, LabelNamed
 from engine.api.replies import Failed, JobCancelled, JobFinished
 from engine.api.requests import CancelJob, OpenCapture, Request
 from engine.api.tasks import (
@@ -27,6 +27,7 @@ from engine.api.tasks import (
     LoadHead,
     NameCapture,
     ShowCase,
+    TaskKind,
     TaskMeasured,
     TaskRead,
     TaskStep,
@@ -208,8 +209,8 @@ def test_a_case_is_opened_as_a_capture(desk: TasksDesk, sent: Sent) -> None:
     assert desk.state.cell is None
 
 
-def head(kind: str = "segment") -> HeadReady:
-    return HeadReady(id=1, title="head.safetensors", kind=kind, names=NAMES, colour=True)  # type: ignore[arg-type]
+def head(kind: TaskKind = "segment") -> HeadReady:
+    return HeadReady(id=1, title="head.safetensors", kind=kind, names=NAMES, colour=True)
 
 
 def test_the_scene_is_named_and_kept_as_labels(desk: TasksDesk, sent: Sent) -> None:
@@ -243,8 +244,10 @@ def test_the_scene_is_named_and_kept_as_labels(desk: TasksDesk, sent: Sent) -> N
     assert resolve(store.state).canvas.labels.marks is not over.marks
     desk.choose_sure(0.5)
 
-    asked: list[LabelNamed] = []
-    desk.keep(asked.append)  # type: ignore[arg-type]
+    requests: list[AnnotationRequest] = []
+    desk.keep(requests.append)
+    asked = [r for r in requests if isinstance(r, LabelNamed)]
+    assert len(asked) == len(requests)
     assert [(r.name, r.rgb) for r in asked] == [("bed", (255, 0, 0)), ("sofa", (0, 0, 255))]
     np.testing.assert_array_equal(asked[0].rows, np.flatnonzero(label == 0))
     assert resolve(store.state).canvas.labels.marks is None  # the labels are to be seen, and there are none here yet

@@ -11,12 +11,11 @@ from PIL import Image
 
 from engine.api.camera import Camera
 from engine.api.jobs import Job, Progress
+from engine.captures.nerfstudio import lens_json
+from engine.captures.poses import GL_TO_CV
 from engine.storage import write_atomic, write_json
 from engine.training.rooms.render import LitScene, render, render_geometry
 from engine.training.rooms.scene import RoomObject
-
-GL_AXES = np.diag([1.0, -1.0, -1.0, 1.0])
-"""nerfstudio's camera looks along -z with y up."""
 
 JPEG_QUALITY = 87
 
@@ -55,24 +54,18 @@ def write_transforms(cameras: Sequence[Camera], objects: Sequence[RoomObject], f
     Raises:
         CacheError: the folder cannot be written.
     """
-    lenses = [_lens(camera) for camera in cameras]
+    lenses = [lens_json(camera) for camera in cameras]
     one_lens = all(lens == lenses[0] for lens in lenses)
     frames = []
     for i, (camera, lens) in enumerate(zip(cameras, lenses, strict=True)):
         frame: dict[str, object] = dict(
             zip(("file_path", "depth_file_path", "object_file_path"), frame_files(i), strict=True)
         )
-        frame["transform_matrix"] = np.round(camera.c2w @ GL_AXES, 9).tolist()
+        frame["transform_matrix"] = np.round(camera.c2w @ GL_TO_CV, 9).tolist()
         frames.append(frame if one_lens else {**lens, **frame})
     shared = {"camera_model": "OPENCV", **(lenses[0] if one_lens else {})}
     write_json(folder / "objects.json", [vars(o) for o in objects])
     write_json(folder / "transforms.json", {**shared, "objects_path": "objects.json", "frames": frames})
-
-
-def _lens(camera: Camera) -> dict[str, float]:
-    k = camera.intrinsics
-    lens = {"w": camera.width, "h": camera.height, "fl_x": k[0, 0], "fl_y": k[1, 1], "cx": k[0, 2], "cy": k[1, 2]}
-    return {key: value if isinstance(value, int) else float(value) for key, value in lens.items()}
 
 
 def _save(image: Image.Image, path: Path, **options: Any) -> None:

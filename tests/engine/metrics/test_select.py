@@ -116,6 +116,6 @@ def test_discs_lie_where_depth_puts_them() -> None:
     ]
     room = CubeRoom(cameras)
     grid = finish(fused_grid(room, 120_000))
-    found = finish(discs_elsewhere(room, grid, np.random.default_rng(0), count=30))  # type: ignore[arg-type]
+    found = finish(discs_elsewhere(room, grid, np.random.default_rng(0), count=30))  # type: ignore[arg-type]  # as above
     assert len(found) > 15
     assert np.mean(found) > 0.75

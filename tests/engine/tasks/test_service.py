@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -167,8 +167,9 @@ def test_mistakes_are_told(tmp_path: Path, service: TaskService) -> None:
 
 def test_a_job_that_is_closed_lets_go(tmp_path: Path, service: TaskService) -> None:
     """In the middle of the call that cannot be cut."""
-    job: Iterator[Reply | None] = service.handle(LearnTask(data=str(class_folder(tmp_path / "d", 1, 1)), seeds=1), None)
+    job = service.handle(LearnTask(data=str(class_folder(tmp_path / "d", 1, 1)), seeds=1), None)
     for reply in job:
         if isinstance(reply, JobProgress) and "fitting the head" in reply.note:
             break
-    job.close()  # type: ignore[attr-defined]  # waits for nothing
+    assert isinstance(job, Generator)
+    job.close()  # waits for nothing

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from engine.api.errors import CaptureError
 from engine.captures.geometry import GREY
+from engine.tasks import Up
 from engine.tasks.shapes import FEWEST, FLOOR, POINTS, SIDE, SUFFIXES, read_shape, shape_of, voxels_of
 
 from .made import write
@@ -44,10 +45,10 @@ def test_stands_up_what_has_y_up(tmp_path: Path, suffix: str) -> None:
 
 
 @pytest.mark.parametrize(("up", "axis"), [("x", 0), ("y", 1), ("z", 2)])
-def test_up_turns_without_mirroring(up: str, axis: int) -> None:
+def test_up_turns_without_mirroring(up: Up, axis: int) -> None:
     rng = np.random.default_rng(1)
     pos = rng.normal(size=(64, 3))
-    shape = shape_of(pos, np.zeros((64, 3), np.uint8), up)  # type: ignore[arg-type] # a parameter of the test
+    shape = shape_of(pos, np.zeros((64, 3), np.uint8), up)
     turned = shape.pos.astype(float)
     back, *_ = np.linalg.lstsq(np.c_[pos, np.ones(64)], turned, rcond=None)
     assert np.linalg.det(back[:3]) > 0
