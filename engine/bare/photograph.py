@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from PIL import Image
 
 from engine.api.camera import Camera
 from engine.api.errors import CaptureError
-from engine.api.jobs import Job, Progress
+from engine.api.jobs import Job, Progress, aside
 from engine.api.replies import JobFinished, Notice
 from engine.api.requests import PhotographGeometry
 from engine.api.scene import PointCloud
@@ -54,26 +55,26 @@ def voxels_of_points(points: PointCloud) -> Job[RadianceGrid]:
     Raises:
         ValueError: all points lie in one place.
     """
+    step = Progress(0, 0, "voxels", NOTE)
     pos_w = points.pos_w.astype(np.float64)
     lo, hi = pos_w.min(axis=0), pos_w.max(axis=0)
     edge = float(np.linalg.norm(hi - lo)) / FINEST
     if not edge > 0:
         raise ValueError("all points lie in one place")
     while True:
-        yield Progress(0, 0, "voxels", NOTE)
         dims = np.floor((hi - lo) / edge).astype(np.int64) + 5  # two empty or thickened voxels on every side
         at = np.floor((pos_w - lo) / edge).astype(np.int64) + 2
-        key, inverse, count = np.unique(at @ _strides(dims), return_inverse=True, return_counts=True)
+        count_cells = partial(np.unique, at @ _strides(dims), return_inverse=True, return_counts=True)
+        key, inverse, count = yield from aside(count_cells, step)
         if (len(key) * POINTS_A_VOXEL <= len(pos_w) and np.prod(dims) <= MAX_CELLS) or dims.max() <= LEAST_DIMS:
             break
         edge *= 1.25
     rgb = np.stack([np.bincount(inverse, points.rgb[:, c] / 255.0) / count for c in range(3)], axis=1)
-    yield Progress(0, 0, "voxels", NOTE)
-    key, rgb = _thickened(key, rgb, _strides(dims))
-    yield Progress(0, 0, "voxels", NOTE)
+    key, rgb = yield from aside(partial(_thickened, key, rgb, _strides(dims)), step)
     index = np.stack(np.unravel_index(key, tuple(dims)), axis=1).astype(np.int32)
     spec = GridSpec(lo - 2 * edge, edge, (int(dims[0]), int(dims[1]), int(dims[2])))
-    return RadianceGrid.of(spec, index, rgb, np.full(len(key), TAU), rgb.mean(axis=0).reshape(1, 1, 3))
+    background = rgb.mean(axis=0).reshape(1, 1, 3)
+    return (yield from aside(partial(RadianceGrid.of, spec, index, rgb, np.full(len(key), TAU), background), step))
 
 
 def _strides(dims: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -128,8 +129,8 @@ def photograph_geometry(capture: Capture, folder: Path, count: int = PHOTOS, see
             (whole / name).mkdir()
         units: list[float] = []
         for n, camera in enumerate(cameras):
-            yield Progress(n, len(cameras), "photos", NOTE)
-            units.append(_photo(grid, camera, whole, n))
+            done = Progress(n, len(cameras), "photos", NOTE)
+            units.append((yield from _photo(grid, camera, whole, n, done)))
         (whole / "transforms.json").write_text(_transforms(cameras, units), encoding="utf-8")
     return folder
 
@@ -148,15 +149,16 @@ def photograph(scene: SceneState, request: PhotographGeometry) -> Replies[None]:
     yield JobFinished(id=request.id, title=request.title, seconds=time.perf_counter() - start, metrics={})
 
 
-def _photo(grid: RadianceGrid, camera: Camera, folder: Path, n: int) -> float:
-    """Write photo and depth; returns the depth's unit."""
-    image, opacity, depth_z = render_colour(grid, camera)
+def _photo(grid: RadianceGrid, camera: Camera, folder: Path, n: int, done: Progress) -> Job[float]:
+    """Write photo and depth; returns the depth's unit. Only what writes nothing runs aside: the folder may go away."""
+    image, opacity, depth_z = yield from aside(partial(render_colour, grid, camera), done)
     shown = (depth_z > 0) & (opacity > 0.5)
     rgba = np.concatenate([np.clip(image, 0, 1), shown[..., None]], axis=2)
-    Image.fromarray(np.round(255 * rgba).astype(np.uint8)).save(folder / "images" / f"{n:03}.png")
+    Image.fromarray(np.round(255 * rgba).astype(np.uint8)).save(folder / "images" / f"{n:03}.png", compress_level=1)
+    yield done
     unit = max(float(depth_z[shown].max(initial=0)), 1e-6) / DEPTH_STEPS
     depth = np.where(shown, np.round(depth_z / unit), 0).astype(np.uint16)
-    Image.fromarray(depth).save(folder / "depth" / f"{n:03}.png")
+    Image.fromarray(depth).save(folder / "depth" / f"{n:03}.png", compress_level=1)
     return unit
 
 
