@@ -7,7 +7,8 @@ import os
 import signal
 import subprocess
 import sys
-from functools import partial
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,17 @@ def test_a_ray_cluster_adds_what_one_process_would(
 
 
 @pytest.mark.slow
+@contextmanager
+def heard() -> Iterator[None]:
+    """A child inherits deafness to Ctrl-C (a shell's background job has it), but not a handler. No `preexec_fn`: it
+    forks in Python, and Lance, where it is loaded, warns of that."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def test_ctrl_c_stops_all_workers_and_the_next_run_goes_on(
     made: tuple[Path, Path, Path, dict[str, Any]], tmp_path: Path
 ) -> None:
@@ -126,8 +138,7 @@ def test_ctrl_c_stops_all_workers_and_the_next_run_goes_on(
     repo = tmp_path / "repo"
     args = ("index", "add", repo, capture, *others, "--workers", 2, "--seconds", 300, "--cache", cache)
     command = [sys.executable, "-m", "app", *map(str, args), "--device", "cpu"]
-    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell's background jobs are deaf to Ctrl-C
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=heard) as run:
+    with heard(), subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as run:
         assert run.stderr is not None
         assert "1 of 3 done" in run.stderr.readline()
         os.killpg(run.pid, signal.SIGINT)
