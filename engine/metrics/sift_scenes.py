@@ -36,9 +36,9 @@ class SiftScene:
     descriptors: Float32
 
 
-def described_by_sift(rgb: UInt8) -> tuple[Float64, Float32, NDArray[np.float32]]:
-    """Positions (N, 2), descriptors (N, 128) of unit length and strengths (N,) of at most ``COUNT`` keypoints."""
-    points, found = cv2.SIFT_create(COUNT).detectAndCompute(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), None)
+def described_by_sift(rgb: UInt8, count: int = COUNT) -> tuple[Float64, Float32, NDArray[np.float32]]:
+    """Positions (N, 2), descriptors (N, 128) of unit length and strengths (N,) of at most ``count`` keypoints."""
+    points, found = cv2.SIFT_create(count).detectAndCompute(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), None)
     if found is None:
         return np.zeros((0, 2)), np.zeros((0, 128), np.float32), np.zeros(0, np.float32)
     length = np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-9)
@@ -47,8 +47,14 @@ def described_by_sift(rgb: UInt8) -> tuple[Float64, Float32, NDArray[np.float32]
     return pos, (found / length).astype(np.float32), strength
 
 
-def sift_scene(name: str, views: Sequence[View]) -> SiftScene:
+def sift_scene(name: str, views: Sequence[View], count: int = COUNT, max_side: int | None = None) -> SiftScene:
     """A scene of photos with depth.
+
+    Args:
+        name: of the scene.
+        views: its photos.
+        count: keypoints of each photo, and of the scene, at most.
+        max_side: read photos at this long side at most.
 
     Raises:
         CaptureError: a photo cannot be read.
@@ -57,9 +63,9 @@ def sift_scene(name: str, views: Sequence[View]) -> SiftScene:
     descriptors: list[Float32] = []
     strengths: list[NDArray[np.float32]] = []
     for view in views:
-        photo = view.read(depth=True)
+        photo = view.read(max_side, depth=True)
         assert photo.depth_z is not None
-        pos, found, strength = described_by_sift(photo.rgb)
+        pos, found, strength = described_by_sift(photo.rgb, count)
         column, row = np.clip(pos.astype(np.int64), 0, np.array(photo.depth_z.shape[::-1]) - 1).T
         depth_z = photo.depth_z[row, column].astype(np.float64)
         known = depth_z > 0
@@ -67,7 +73,7 @@ def sift_scene(name: str, views: Sequence[View]) -> SiftScene:
         pos_w.append(at_c + photo.camera.centre_w)
         descriptors.append(found[known])
         strengths.append(strength[known])
-    best = np.argsort(-np.concatenate(strengths), kind="stable")[:COUNT]
+    best = np.argsort(-np.concatenate(strengths), kind="stable")[:count]
     return SiftScene(name, np.concatenate(pos_w)[best].astype(np.float32), np.concatenate(descriptors)[best])
 
 
@@ -91,7 +97,7 @@ class SiftFinder:
         pos, descriptors, _ = described_by_sift(rgb)
         start = time.perf_counter()
         query = torch.from_numpy(descriptors)
-        passed = [self._matches(query, scene) for scene in self._stacked]
+        passed = [ratio_matches(query, scene) for scene in self._stacked]
         order = np.argsort([-len(m) for m in passed], kind="stable")[:VERIFIED]
         size = (rgb.shape[1], rgb.shape[0])
         tried: list[tuple[int, Pose | None]] = [
@@ -102,12 +108,12 @@ class SiftFinder:
         names = tuple(self._scenes[n].name for n, _ in tried)
         return Found(names, best, 0.0 if best is None else best.confidence, time.perf_counter() - start)
 
-    @staticmethod
-    def _matches(query: Tensor, scene: Tensor) -> NDArray[np.int64]:
-        """(M, 2) rows of a photo's and a scene's keypoints that pass the ratio test."""
-        if not len(query):
-            return np.empty((0, 2), np.int64)
-        best, at = (query @ scene.T).topk(2, dim=1)
-        distance = (2 - 2 * best).clamp(min=0).sqrt()
-        rows = torch.nonzero(distance[:, 0] < RATIO * distance[:, 1])[:, 0]
-        return torch.stack([rows, at[rows, 0]], dim=1).numpy()
+
+def ratio_matches(query: Tensor, scene: Tensor) -> NDArray[np.int64]:
+    """(M, 2) rows of descriptors (N, 128) of a photo and (K, 128) of a scene, K > 1, that pass the ratio test."""
+    if not len(query):
+        return np.empty((0, 2), np.int64)
+    best, at = (query @ scene.T).topk(2, dim=1)
+    distance = (2 - 2 * best).clamp(min=0).sqrt()
+    rows = torch.nonzero(distance[:, 0] < RATIO * distance[:, 1])[:, 0]
+    return torch.stack([rows, at[rows, 0]], dim=1).numpy()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageOps
 
 from engine.api.errors import QueryError
 from engine.api.jobs import Job
@@ -46,7 +46,8 @@ class PhotoQuery:
 
 
 def read_photo(path: Path) -> tuple[UInt8, float | None]:
-    """A photo with its longer side at ``READ_SIDE`` at most, and its focal length in these pixels if its EXIF has it.
+    """A photo, turned upright if its EXIF says how, with its longer side at ``READ_SIDE`` at most, and its focal length
+    in these pixels if its EXIF has it.
 
     Raises:
         CaptureError: it cannot be read.
@@ -55,7 +56,9 @@ def read_photo(path: Path) -> tuple[UInt8, float | None]:
     width, height = image_size(path)
     scale = min(1.0, READ_SIDE / max(width, height))
     small = (max(1, round(width * scale)), max(1, round(height * scale)))
-    rgb: UInt8 = np.asarray(decode(path, (width, height), small).convert("RGB"))
+    image = decode(path, (width, height), small).convert("RGB")
+    image.getexif()[ExifTags.Base.Orientation] = told_orientation(path)
+    rgb: UInt8 = np.asarray(ImageOps.exif_transpose(image))
     if min(small) < LEAST_SIDE:
         raise QueryError(
             "the photo is too small to look for", path=path, found=f"{width} x {height}",
@@ -65,6 +68,16 @@ def read_photo(path: Path) -> tuple[UInt8, float | None]:
         raise QueryError("the photo shows nothing", path=path, found="one colour all over", mend="choose another photo")
     mm = film_focal(path)
     return rgb, None if mm is None else mm / FILM_WIDTH_MM * max(small)
+
+
+def told_orientation(path: Path) -> int:
+    """How a photo lies in its file, from EXIF: 1 to 8, 1 upright; 1 where it does not tell."""
+    try:
+        with Image.open(path) as image:
+            told = image.getexif().get(ExifTags.Base.Orientation)
+    except (OSError, ValueError, TypeError, KeyError, SyntaxError):
+        return 1
+    return told if isinstance(told, int) and 1 <= told <= 8 else 1
 
 
 def film_focal(path: Path) -> float | None:

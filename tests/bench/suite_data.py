@@ -86,25 +86,29 @@ class Data:
         return text
 
     def folder(self, kind: str) -> Path:
-        """Of rooms of a kind."""
+        """Of rooms of a kind; of ``scans/test`` within that of ``scans``."""
+        first, *rest = kind.split("/")
         real = "models" if self.models else "boxes"
-        return self.out / f"{kind}-{real}-{self.rooms}"
+        return (self.out / f"{first}-{real}-{self.rooms}").joinpath(*rest)
 
     def catalogues(self) -> tuple[Path, ...]:
         """For the rooms."""
         return self.models or (self.out / "boxes",)
 
     def generate(self, kind: str) -> tuple[str, ...]:
-        """The command that makes ``rooms``, ``rescanned`` or ``unknown`` rooms, or ``classes`` of single models."""
+        """The command that makes ``rooms``, ``rescanned`` or ``unknown`` rooms, those of ``scans/train`` and
+        ``scans/test``, or ``classes`` of single models."""
         if kind == "classes":
             folder = str(self.folder(kind))
             return ("tests.bench.classify_data", "--models", str(self.catalogues()[0]), "--out", folder, "--taught")
-        unknown = kind == "unknown"
-        count = max(2, self.rooms // 2) if unknown else self.rooms
-        variant = ("--variant", kind) if kind not in ("rooms", "unknown") else ()
-        made = ("--models", *map(str, self.catalogues()), "--photos", str(self.photos), "--split", "held-out")
-        rest = ("--objects", "0", "--seed", "4" if unknown else "3", "--rooms", str(count), *variant)
-        return ("engine.training.rooms.generate", *made, *rest, "--out", str(self.folder(kind)))
+        seed, count = {
+            "unknown": (4, max(2, self.rooms // 2)), "scans/train": (5, 2 * self.rooms), "scans/test": (6, self.rooms)
+        }.get(kind, (3, self.rooms))  # fmt: skip
+        made = ("--models", *map(str, self.catalogues()), "--photos", str(self.photos))
+        split = ("--split", "train" if kind == "scans/train" else "held-out")
+        variant = ("--variant", kind) if seed == 3 and kind != "rooms" else ()
+        rest = ("--objects", "0", "--seed", str(seed), "--rooms", str(count), *variant)
+        return ("engine.training.rooms.generate", *made, *split, *rest, "--out", str(self.folder(kind)))
 
     def rooms_said(self) -> str:
         """The rooms in words."""

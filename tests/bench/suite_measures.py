@@ -111,6 +111,21 @@ def measurements(data: Data) -> list[Measurement]:
             needs=("rooms", "rescanned", "moved-elsewhere", "unknown"),
         ),
         Measurement(
+            "localise",
+            "Placing a photo whose neighbours are not there",
+            "Six photos of each capture, the scene made anew for each without it (*removed* 1), and without the three "
+            "on either side as well (7). Camera within 5 % of the extent and 5 degrees, and within 1 % and 1 degree; "
+            "focal length known; the same depth and PnP for all.",
+            ("tests.bench.bench_localise", demo, *real),
+            named,
+            (
+                Column("capture", "data"), Column("removed", "removed", 0), Column("method", "method"),
+                Column("within_5", "< 5 %, 5°"), Column("within_1", "< 1 %, 1°"),
+                Column("error_percent", "median, % of extent", 2), Column("error_degrees", "median °", 2),
+            ),
+            1 + 4 * len(real),
+        ),
+        Measurement(
             "prompts",
             "Prompts",
             "*Pointing*: the hottest place is the right thing; IoU at the best single threshold, and at the window's. "
@@ -162,9 +177,24 @@ def measurements(data: Data) -> list[Measurement]:
             "models of " + ("the catalogues" if data.models else "boxes"),
             (Column("init", "start"), Column("mode", "mode"), Column("accuracy", "accuracy")),
             1,
-            rows=classify_rows,
+            rows=mean_rows,
             rival=(("init", "pointnet", "not in this version of `condense task classify`"),),
             needs=("classes",),
+        ),
+        Measurement(
+            "segment",
+            "Names of points: pre-trained, from scratch",
+            "A linear head on the encoder, learnt from 1 % of the points' labels, three draws; other rooms, of models "
+            "held out, are asked.",
+            ("app", "task", "segment", str(data.folder("scans")), "--labels", "1%", "--json"),
+            f"{2 * data.rooms} made rooms to learn from (seed 5), {data.rooms} to be asked (seed 6)",
+            (
+                Column("init", "start"), Column("mode", "mode"), Column("labels", "labels"),
+                Column("accuracy", "accuracy"), Column("miou", "mean IoU"), Column("miou_deviation", "deviation"),
+            ),
+            2 + 0.3 * data.rooms,
+            rows=mean_rows,
+            needs=("scans/train", "scans/test"),
         ),
         Measurement(
             "fit",
@@ -304,7 +334,7 @@ def matching_rows(answer: Mapping[str, Any]) -> list[Row]:
     return grouped(answer["rows"], ("matches", "pck_1", "pck_2", "pck_5", "rotation_right", "rotation_median"))
 
 
-def classify_rows(answer: Mapping[str, Any]) -> list[Row]:
+def mean_rows(answer: Mapping[str, Any]) -> list[Row]:
     """The means over seeds."""
     return [row for row in answer["rows"] if row["seed"] == "mean"]
 

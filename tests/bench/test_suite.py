@@ -87,6 +87,7 @@ def test_every_measurement_of_the_protocol_is_listed(tmp_path: Path) -> None:
     names = [m.name for m in every]
     assert len(set(names)) == len(names)
     wanted = {"consistency", "matching", "fit", "keypoints", "repository", "prompts", "probe", "classify", "viewers"}
+    wanted |= {"localise", "segment"}
     assert wanted <= set(names)
     assert sum(m.minutes for m in every if not m.asked) < 60
     by_name = {m.name: m for m in every}

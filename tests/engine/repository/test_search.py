@@ -140,6 +140,21 @@ def test_photos_that_show_nothing_are_refused(tmp_path: Path) -> None:
         read_photo(tiny)
 
 
+@pytest.mark.parametrize("told", [1, 3, 6, 8, 0, 99])
+def test_a_photo_is_turned_upright_as_its_exif_says(tmp_path: Path, told: int) -> None:
+    upright = np.zeros((90, 120, 3), np.uint8)
+    upright[:45, :60] = 200  # bright at the upper left
+    turns = {6: Image.Transpose.ROTATE_90, 8: Image.Transpose.ROTATE_270, 3: Image.Transpose.ROTATE_180}
+    image = Image.fromarray(upright)
+    stored = image.transpose(turns[told]) if told in turns else image
+    exif = Image.Exif()
+    exif[0x0112] = told
+    stored.save(tmp_path / "a.jpg", exif=exif, quality=95)
+    rgb, _ = read_photo(tmp_path / "a.jpg")
+    assert rgb.shape == upright.shape
+    assert np.abs(rgb.astype(int) - upright).mean() < 4
+
+
 def test_the_focal_length_is_read_from_exif(tmp_path: Path) -> None:
     image = Image.fromarray(np.random.default_rng(0).integers(0, 255, (90, 120, 3), dtype=np.uint8))
     exif = Image.Exif()
