@@ -17,6 +17,7 @@ from engine.api.tasks import (
     CONDENSE,
     POINTNET,
     SCRATCH,
+    VIEWS,
     CaptureNamed,
     HeadReady,
     Mode,
@@ -25,7 +26,7 @@ from engine.api.tasks import (
     TaskStep,
 )
 
-INITS = (CONDENSE, SCRATCH, POINTNET)
+INITS = (CONDENSE, VIEWS, SCRATCH, POINTNET)
 LABELS = ("1%", "10%", "100%", "1-shot", "5-shot", "20-shot")
 """Shares that are offered; others can be typed."""
 MOST_SEEDS = 10

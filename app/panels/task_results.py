@@ -22,7 +22,7 @@ from app.panels.task_bars import ClassBars, Scores, init_name
 from app.task_state import INITS, Case, Cell, Learnt, cases, scores
 from app.task_view import TasksView
 from app.theme import GAP, Theme
-from engine.api.tasks import CONDENSE, POINTNET, SCRATCH, TaskMeasured
+from engine.api.tasks import CONDENSE, POINTNET, SCRATCH, VIEWS, TaskMeasured
 
 ROWS = 8
 """Cases in sight at once."""
@@ -30,6 +30,7 @@ LOSS = {
     CONDENSE: Style(
         f"loss, {CONDENSE}", lambda t: t.accent, "On the batch that is learnt from, of its newest seed", smooth=True,
     ),
+    VIEWS: Style(VIEWS, lambda t: t.muted, "The same with pictures drawn of each object beside", smooth=True),
     SCRATCH: Style(SCRATCH, lambda t: t.warm, "The same from scratch", smooth=True),
     POINTNET: Style(
         POINTNET, lambda t: t.good, "The same of a PointNet, which takes five times the steps", smooth=True,

@@ -24,7 +24,7 @@ from app.panels.segmented import Segmented
 from app.task_state import INITS, LABELS, MOST_SEEDS, Learnt
 from app.task_view import TasksView
 from app.theme import GAP
-from engine.api.tasks import CONDENSE, POINTNET, SCRATCH
+from engine.api.tasks import CONDENSE, POINTNET, SCRATCH, VIEWS
 
 ABOUT = (
     "Teach the 3D encoder classes of your own, and see how well it tells them apart.\n\n"
@@ -33,6 +33,8 @@ ABOUT = (
     "•  scans: train/ and test/ with annotations that were exported here, or S3DIS, ScanNet, ShapeNetPart"
 )
 TIPS = {
+    VIEWS: "The 3D encoder that comes along, and pictures drawn of each object, that the image classifier looks at; "
+    "for objects, not for scans",
     CONDENSE: "The 3D encoder that comes along: what it learnt in rooms is put to work",
     SCRATCH: "The same network from random numbers: what the labels alone bring",
     POINTNET: "A small network from scratch, as a rival; it learns as a whole, so only when all of it learns",
@@ -124,7 +126,7 @@ class TaskSetup(QWidget):
             column.addWidget(widget)
 
     def _choice(self, init: str) -> QPushButton:
-        button = QPushButton(init)
+        button = QPushButton(init.removeprefix(CONDENSE) if init == VIEWS else init)
         button.setObjectName("choice")
         button.setCheckable(True)
         button.setToolTip(TIPS[init])

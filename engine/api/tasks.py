@@ -14,8 +14,9 @@ from engine.api.scene import Float32
 
 TaskKind = Literal["classify", "segment"]
 Mode = Literal["probe", "finetune"]
-CONDENSE, SCRATCH, POINTNET = "condense-s", "scratch", "pointnet"
-"""Networks to start from; a path means weights of a 3D encoder."""
+VIEWS, CONDENSE, SCRATCH, POINTNET = "condense-s+views", "condense-s", "scratch", "pointnet"
+"""Networks to start from; a path means weights of a 3D encoder. ``VIEWS``: objects are drawn, too, and what the image
+classifier sees in the pictures stands beside what the 3D encoder says."""
 Int64 = NDArray[np.int64]
 Float64 = NDArray[np.float64]
 

@@ -98,6 +98,11 @@ class ClassNetwork(nn.Module):
         """(B, 3, H, W) in [0, 1], sides multiples of 32, to the (B, 1280, H / 32, W / 32) map under the classifier."""
         return finish(self._map(x))
 
+    def under(self, x: Tensor) -> Job[Tensor]:
+        """(B, 3, H, W) whole pictures in [0, 1], sides multiples of 32, to (B, 1280): what the classifier is linear
+        in. Yields between groups of blocks."""
+        return (yield from self._map(x)).mean(dim=(2, 3))
+
     def probabilities(self, x: Tensor) -> Tensor:
         """(B, 3, H, W) whole pictures in [0, 1] to (B, K)."""
         return self.classes(self(x).mean(dim=(2, 3))).softmax(dim=1)

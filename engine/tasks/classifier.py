@@ -12,6 +12,7 @@ from engine.api.jobs import Job, Progress
 from engine.encoders.volume import VolumeEncoder
 from engine.runtime import without_gradient
 from engine.tasks.finetune import Learner
+from engine.tasks.looks import DIM as LOOKS_DIM
 from engine.tasks.probe import fit_logistic
 from engine.tasks.shapes import Shape, ShapeVoxels, voxels_of
 from engine.tasks.taps import tapped, tapped_dim
@@ -63,12 +64,14 @@ class ShapeClassifier(Learner):
     Args:
         encoder: the 3D encoder.
         classes: K.
+        looks: whether it is told what objects look like, too.
     """
 
-    def __init__(self, encoder: VolumeEncoder, classes: int) -> None:
+    def __init__(self, encoder: VolumeEncoder, classes: int, looks: bool = False) -> None:
         super().__init__()
         self.encoder = encoder
-        self.top = Standardised(2 * tapped_dim(encoder.config), classes)
+        self.looks = looks
+        self.top = Standardised(2 * tapped_dim(encoder.config) + looks * LOOKS_DIM, classes)
 
     def hidden(self) -> list[nn.Parameter]:
         """What learns by Muon."""
@@ -80,8 +83,24 @@ class ShapeClassifier(Learner):
 
     def logits(self, batch: Sequence[ShapeVoxels]) -> Job[Tensor]:
         """(B, K), yielding between the encoder's blocks."""
+        return self.top((yield from self.pooled(batch)))
+
+    def pooled(self, batch: Sequence[ShapeVoxels]) -> Job[Tensor]:
+        """(B, F) what the head is given."""
         p = yield from pooled(self.encoder, batch)
-        return self.top(p)
+        return torch.cat([p, seen_of(batch).to(p.device)], dim=1) if self.looks else p
+
+
+def seen_of(batch: Sequence[ShapeVoxels]) -> Tensor:
+    """(B, L) what these objects look like.
+
+    Raises:
+        ValueError: nobody has looked at one.
+    """
+    looks = [s.looks for s in batch if s.looks is not None]
+    if len(looks) < len(batch):
+        raise ValueError("an object that nobody has looked at")
+    return torch.stack(looks)
 
 
 def pooled(encoder: VolumeEncoder, batch: Sequence[ShapeVoxels]) -> Job[Tensor]:
@@ -100,12 +119,12 @@ def pooled(encoder: VolumeEncoder, batch: Sequence[ShapeVoxels]) -> Job[Tensor]:
     return torch.cat([_pool(x[own[level]], of[level], len(batch)) for x, level in taps.levels], dim=1)
 
 
-def features(encoder: VolumeEncoder, shapes: Sequence[ShapeVoxels]) -> Job[Tensor]:
+def features(network: ShapeClassifier, shapes: Sequence[ShapeVoxels]) -> Job[Tensor]:
     """(N, F) ``pooled`` of many objects, without gradients."""
     rows: list[Tensor] = []
     done = 0
     for batch in batches(shapes):
-        job = without_gradient(pooled(encoder, batch))
+        job = without_gradient(network.pooled(batch))
         while True:
             try:
                 next(job)

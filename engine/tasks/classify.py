@@ -7,7 +7,7 @@ import math
 import re
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,15 +18,18 @@ from torch.nn import functional as F
 
 from engine.api.errors import QueryError
 from engine.api.jobs import Job, Progress, aside
-from engine.api.tasks import CONDENSE, POINTNET, SCRATCH
+from engine.api.tasks import CONDENSE, POINTNET, SCRATCH, VIEWS
+from engine.encoders.classes import load_classes
 from engine.encoders.mobile import embedded_volume
 from engine.encoders.volume import VolumeEncoder, load_volume_encoder
 from engine.encoders.weights import tensors_id
+from engine.prompting import classes_path
 from engine.runtime import without_gradient
 from engine.storage import digest
 from engine.tasks.classifier import ShapeClassifier, features
 from engine.tasks.finetune import Rates, finetune
 from engine.tasks.folders import Labelled
+from engine.tasks.looks import looked_at, looks_of
 from engine.tasks.pointnet import PointNetClassifier
 from engine.tasks.shapes import SIDE, Shape
 
@@ -134,7 +137,7 @@ def initial(init: str, seed: int, device: torch.device) -> VolumeEncoder:
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             return VolumeEncoder(embedded_volume(torch.device("cpu")).config).eval().to(device)
-    return embedded_volume(device) if init == CONDENSE else load_volume_encoder(Path(init)).to(device)
+    return embedded_volume(device) if init in (CONDENSE, VIEWS) else load_volume_encoder(Path(init)).to(device)
 
 
 def classify(data: Labelled, run: Run, device: torch.device, cache: Path) -> Job[Outcome]:
@@ -148,7 +151,12 @@ def classify(data: Labelled, run: Run, device: torch.device, cache: Path) -> Job
     start = time.perf_counter()
     network = classifier_of(run, len(data.names), device)
     chosen = run.labels.chosen(data.label, np.flatnonzero(~data.test), run.seed)
-    shapes, label = [data.shapes[n] for n in chosen], data.label[chosen]
+    seen: Sequence[Shape] = data.shapes
+    if isinstance(network, ShapeClassifier) and network.looks:
+        path = classes_path()
+        eyes = load_classes(path).to(device)
+        seen = yield from looked_at(seen, eyes, digest(path.read_bytes()), data.key, cache)
+    shapes, label = [seen[n] for n in chosen], data.label[chosen]
     if isinstance(network, ShapeClassifier):
         yield from _probe(network, shapes, label, run.seed)
     if run.mode == "finetune":
@@ -158,7 +166,7 @@ def classify(data: Labelled, run: Run, device: torch.device, cache: Path) -> Job
         state = cache / "tasks" / f"state-{digest(json.dumps(about))}.safetensors"
         yield from finetune(network, _loss(network, shapes, label), rates, steps, run.seed, state)
     tested = np.flatnonzero(data.test)
-    said = yield from predicted(network, [data.shapes[n] for n in tested])
+    said = yield from predicted(network, [seen[n] for n in tested])
     k = len(data.names)
     confusion = np.bincount(data.label[tested] * k + said.argmax(axis=1), minlength=k * k).reshape(k, k)
     iou = iou_of(confusion)
@@ -180,7 +188,8 @@ def classifier_of(run: Run, classes: int, device: torch.device) -> ShapeClassifi
         QueryError: a PointNet is to be probed.
     """
     if run.init != POINTNET:
-        return ShapeClassifier(initial(run.init, run.seed, device), classes).to(device).requires_grad_(False)
+        encoder = initial(run.init, run.seed, device)
+        return ShapeClassifier(encoder, classes, looks=run.init == VIEWS).to(device).requires_grad_(False)
     refuse_probe(run.mode)
     with torch.random.fork_rng():
         torch.manual_seed(run.seed)
@@ -200,6 +209,8 @@ def refuse_probe(mode: str) -> None:
 
 def predicted(network: ShapeClassifier | PointNetClassifier, shapes: Sequence[Shape]) -> Job[np.ndarray]:
     """(N, K) chances of the classes of each object: the mean over ``TURNS`` views of it, the first as it is."""
+    if isinstance(network, ShapeClassifier) and network.looks:
+        shapes = yield from _looked(shapes, next(network.parameters()).device)
     total: np.ndarray | None = None
     for turn in range(TURNS):
         rng = np.random.default_rng([31, turn]) if turn else None
@@ -212,6 +223,18 @@ def predicted(network: ShapeClassifier | PointNetClassifier, shapes: Sequence[Sh
         total = np.concatenate(out) if total is None else total + np.concatenate(out)
     assert total is not None
     return total / TURNS
+
+
+def _looked(shapes: Sequence[Shape], device: torch.device) -> Job[list[Shape]]:
+    """The same, each with its looks."""
+    out: list[Shape] = []
+    eyes = None
+    for shape in shapes:
+        if shape.looks is None:
+            eyes = eyes or load_classes(classes_path()).to(device)
+            shape = replace(shape, looks=(yield from looks_of(shape, eyes)))
+        out.append(shape)
+    return out
 
 
 def _loss(
@@ -255,7 +278,7 @@ def _probe(network: ShapeClassifier, shapes: list[Shape], label: np.ndarray, see
         for shape in shapes:
             seen.append(network.see(shape, rng if view else None))
             yield Progress(len(seen), views * len(shapes), "shapes", "making voxels")
-    found = yield from features(network.encoder, seen)
+    found = yield from features(network, seen)
     of, weight = np.tile(label, views), np.ones(network.top.head.out_features)
     told = Progress(len(seen), len(seen), "shapes", "fitting the head")
     yield from aside(lambda: network.top.probe(found, of, weight), told)

@@ -17,8 +17,8 @@ class Learnt(Common):
     """What every task that is learnt has."""
 
     init: Annotated[str | None, arg(metavar="NAME|FILE")] = None
-    """condense-s, scratch, pointnet, or weights of a 3D encoder (default: condense-s with scratch and, when all of
-    it learns, pointnet beside it)."""
+    """condense-s, scratch, pointnet, weights of a 3D encoder or, for classify, condense-s+views, which draws the
+    objects and has the image classifier look at them, too (default: each, pointnet when all of it learns)."""
     mode: Literal["probe", "finetune"] = "probe"
     """Learn a linear head alone, or the encoder too."""
     seeds: Annotated[int, arg(metavar="N")] = 3

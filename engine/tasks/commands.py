@@ -17,7 +17,7 @@ from engine.captures.geometry import GREY
 from engine.driving import run_job
 from engine.runtime import resolve_device, set_threads
 from engine.storage import default_cache_dir
-from engine.tasks.classify import CONDENSE, POINTNET, SCRATCH, Labels, Outcome, Run, classify, refuse_probe
+from engine.tasks.classify import CONDENSE, POINTNET, SCRATCH, VIEWS, Labels, Outcome, Run, classify, refuse_probe
 from engine.tasks.cli import Learnt, TaskClassify, TaskPredict, TaskSegment
 from engine.tasks.folders import read_classes
 from engine.tasks.predicting import predict, predict_objects
@@ -118,7 +118,9 @@ def _measure(
     command: TaskClassify | TaskSegment, labels: Labels, task: str, learn: Callable[[Run], Job[Found]]
 ) -> Measured:
     """Every init and seed: a row each, then mean and deviation of each init."""
-    beside = (CONDENSE, SCRATCH) if command.mode == "probe" else (CONDENSE, SCRATCH, POINTNET)
+    views = (VIEWS,) if task == "classify" else ()
+    whole = (POINTNET,) if command.mode == "finetune" else ()
+    beside = (*views, CONDENSE, SCRATCH, *whole)
     inits = beside if command.init is None else (command.init,)
     rows: list[dict[str, Any]] = []
     means: list[dict[str, Any]] = []
@@ -126,7 +128,7 @@ def _measure(
     first: Found | None = None
     for init in inits:
         found: list[Found] = []
-        name = init if init in (CONDENSE, SCRATCH, POINTNET) else Path(init).name
+        name = init if init in (VIEWS, CONDENSE, SCRATCH, POINTNET) else Path(init).name
         about = {"task": task, "init": name, "mode": command.mode, "labels": command.labels}
         for seed in range(command.seed, command.seed + command.seeds):
             outcome = run_job(f"{init}, seed {seed}", learn(Run(init, command.mode, labels, seed, command.steps)))
@@ -153,7 +155,8 @@ def _figures(found: Sequence[Outcome | Segmented]) -> dict[str, Any]:
 
 def _save(command: Learnt, saved: Saved, about: dict[str, Any]) -> None:
     if command.save is not None:
-        about |= {"init": command.init or CONDENSE, "mode": command.mode, "seed": command.seed}
+        init = command.init or (CONDENSE if saved.segments else VIEWS)
+        about |= {"init": init, "mode": command.mode, "seed": command.seed}
         save_head(command.save, saved, about)
 
 

@@ -26,13 +26,20 @@ from engine.tasks.readers.detect import list_scans, task_of
 from engine.tasks.readers.scanobjectnn import is_scanobjectnn, read_scanobjectnn
 from engine.tasks.saved import Saved
 from engine.tasks.scans import Scans, read_scans
-from engine.tasks.segment import Segmented, segment
+from engine.tasks.segment import Segmented, refuse_views, segment
 from engine.tasks.segmenter import SeenScan
 
 MOST_SEEDS = 100
-STAGES = {"making voxels": (0.0, 0.2), "encoding": (0.2, 0.6), "fitting the head": (0.6, 0.7), "testing": (0.7, 1.0)}
+STAGES = {
+    "looking": (0.0, 0.1),
+    "making voxels": (0.0, 0.2),
+    "encoding": (0.2, 0.6),
+    "fitting the head": (0.6, 0.7),
+    "testing": (0.7, 1.0),
+}
 """Shares of a probe that are behind when a stage begins, and when it ends."""
 TUNED = {
+    "looking": (0.0, 0.04),
     "making voxels": (0.0, 0.05),
     "encoding": (0.05, 0.12),
     "fitting the head": (0.12, 0.15),
@@ -145,6 +152,7 @@ def _read(request: LearnTask, cache: Path) -> Replies[tuple[Learning, TaskRead]]
         learning = Learning(request.id, objects, tested, tuple(p if _opens(p) else None for p in paths))
         what, left_out = "objects in class folders", ()
     else:
+        refuse_views(request.inits)
         listing = list_scans(folder)
         yield None
         scans = yield from told(read_scans(folder, listing, cache))

@@ -54,6 +54,7 @@ def save_head(path: Path, saved: Saved, meta: Mapping[str, Any]) -> None:
         "task": "segment" if saved.segments else "classify",
         "grain": saved.grain,
         "colour": saved.colour,
+        "looks": isinstance(network, ShapeClassifier) and network.looks,
     }
     write_tensors(path, {k: t.detach().cpu().numpy() for k, t in network.state_dict().items()}, about)
 
@@ -77,7 +78,7 @@ def load_head(path: Path) -> Saved:
         config = None if meta["volume"] is None else VolumeConfig.of(meta["volume"])
         grain: Grain = meta["grain"]
         with torch.device("meta"):
-            network = _network(meta["task"] == "segment", config, len(names), grain)
+            network = _network(meta["task"] == "segment", config, len(names), grain, bool(meta.get("looks")))
     except (KeyError, TypeError, ValueError) as e:
         mend = "choose a file that condense task classify or segment --save wrote"
         raise foreign(what, path, first_line(e), "its classes and sizes", mend) from e
@@ -85,8 +86,8 @@ def load_head(path: Path) -> Saved:
     return Saved(network.eval(), names, grain, bool(meta["colour"]))
 
 
-def _network(segments: bool, config: VolumeConfig | None, classes: int, grain: Grain) -> Network:
+def _network(segments: bool, config: VolumeConfig | None, classes: int, grain: Grain, looks: bool) -> Network:
     if config is None:
         return PointNetSegmenter(classes, grain) if segments else PointNetClassifier(classes)
     encoder = VolumeEncoder(config)
-    return VoxelSegmenter(encoder, classes) if segments else ShapeClassifier(encoder, classes)
+    return VoxelSegmenter(encoder, classes) if segments else ShapeClassifier(encoder, classes, looks)

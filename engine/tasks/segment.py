@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from engine.api.errors import QueryError
 from engine.api.jobs import Job, Progress, aside
+from engine.api.tasks import CONDENSE, POINTNET, SCRATCH, VIEWS
 from engine.encoders.weights import tensors_id
 from engine.runtime import without_gradient
 from engine.storage import digest
 from engine.tasks.classifier import BATCH_VOXELS
-from engine.tasks.classify import CONDENSE, POINTNET, SCRATCH, SLOWER, Run, initial, iou_of, kind_of, refuse_probe
+from engine.tasks.classify import SLOWER, Run, initial, iou_of, kind_of, refuse_probe
 from engine.tasks.finetune import Rates, finetune
 from engine.tasks.pointnet import PointNetSegmenter
 from engine.tasks.scans import NONE, Grain, Scans
@@ -123,13 +125,25 @@ def segment(data: Scans, seen: Sequence[SeenScan], run: Run, device: torch.devic
     return Segmented(network, accuracy, float(iou.mean()), iou, seconds, by_scan, mean_sure, tuple(every))
 
 
+def refuse_views(inits: Sequence[str]) -> None:
+    """Say that scans are not drawn.
+
+    Raises:
+        QueryError: they are to be.
+    """
+    if VIEWS in inits:
+        mend = f"start from {CONDENSE}"
+        raise QueryError("only whole objects are drawn, not scans", found=VIEWS, mend=mend)
+
+
 def segmenter_of(run: Run, classes: int, grain: Grain, device: torch.device) -> Segmenter:
     """The network to start from.
 
     Raises:
         WeightsError: no such file, or not a 3D encoder's.
-        QueryError: a PointNet is to be probed.
+        QueryError: a PointNet is to be probed, or views of a whole scan are to be drawn.
     """
+    refuse_views((run.init,))
     if run.init != POINTNET:
         return VoxelSegmenter(initial(run.init, run.seed, device), classes).to(device).requires_grad_(False)
     refuse_probe(run.mode)

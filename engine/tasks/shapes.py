@@ -48,10 +48,12 @@ class Shape:
     Attributes:
         pos: (P, 3) float16, in [-0.5, 0.5].
         rgb: (P, 3) uint8; grey where the file has no colour.
+        looks: (L,) what it looks like, see ``engine.tasks.looks``; None: nobody has looked.
     """
 
     pos: NDArray[np.float16]
     rgb: NDArray[np.uint8]
+    looks: NDArray[np.float16] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,11 +64,13 @@ class ShapeVoxels:
         index: (V, 3) int64.
         surface: (V, 4) colour and opacity in [0, 1].
         own: how many of them, the first, are the object; the others are the floor that it stands on.
+        looks: of the shape.
     """
 
     index: Tensor
     surface: Tensor
     own: int
+    looks: Tensor | None = None
 
 
 def read_shape(path: Path, up: Up = "auto") -> Shape:
@@ -165,7 +169,8 @@ def voxels_of(shape: Shape, rng: np.random.Generator | None = None) -> ShapeVoxe
         surface[: len(key), c] = np.bincount(inverse, rgb[:, c], len(key)) / count
         surface[len(key) :, c] = FLOOR_RGB[c]
     where = np.concatenate([np.stack(np.unravel_index(key, tuple(n)), axis=1), floor])
-    return ShapeVoxels(torch.from_numpy(where), torch.from_numpy(surface), len(key))
+    looks = None if shape.looks is None else torch.from_numpy(shape.looks.astype(np.float32))
+    return ShapeVoxels(torch.from_numpy(where), torch.from_numpy(surface), len(key), looks)
 
 
 def _read_npz(path: Path) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
