@@ -62,11 +62,24 @@ def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
         with tmp.open("rb") as f:
             os.fsync(f.fileno())
         os.replace(tmp, path)
+        _sync_folder(path.parent)
     except (OSError, SafetensorError) as e:
         raise _unwritable(path, e) from e
     finally:
         with contextlib.suppress(OSError):
             tmp.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Bring a rename to the disk; until then a power cut may undo it, and with it all that is written to the new file
+    later. Windows has no such call, and some network disks refuse it."""
+    if os.name == "posix":
+        with contextlib.suppress(OSError):
+            handle = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
 
 
 def _unwritable(path: Path, e: Exception) -> CacheError:

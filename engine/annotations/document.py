@@ -181,9 +181,17 @@ class AnnotationDocument:
         if self._since_snapshot >= SNAPSHOT_EVERY and (self._snapshot is None or not self._snapshot.is_alive()):
             self._since_snapshot = 0
             snapshot = Snapshot(self.state.copy(), self._generation, self._journal.end)
-            self._snapshot = threading.Thread(target=self._write, args=(snapshot,), name="annotation snapshot")
+            self._snapshot = threading.Thread(target=self._keep, args=(snapshot,), name="annotation snapshot")
             self._snapshot.start()
         return changed
+
+    def _keep(self, snapshot: Snapshot) -> None:
+        try:
+            self._journal.sync()  # a snapshot of edits that a power cut takes from the journal would lose their history
+        except CondenseError as e:
+            log.warning("%s", e)
+            return
+        self._write(snapshot)
 
     def _write(self, snapshot: Snapshot) -> None:
         try:
