@@ -62,7 +62,7 @@ class TaskSetup(QWidget):
         inits = QHBoxLayout()
         inits.setSpacing(GAP)
         for button in self.inits.values():
-            inits.addWidget(button, 1)
+            inits.addWidget(button, 16 + button.fontMetrics().horizontalAdvance(button.text()))
         self.mode = Segmented((("probe", "A head alone"), ("finetune", "All of it")))
         self.mode.button("probe").setToolTip("A linear head on features that stay as they are: seconds to minutes")
         self.mode.button("finetune").setToolTip("Fine-tune the encoder too, from that head on: minutes to hours")

@@ -31,7 +31,7 @@ from tests.bench.simple_models import write_catalogue
 from tests.bench.suite_data import Data, Measurement, found_data
 from tests.bench.suite_measures import measurements
 
-PATIENCE_S = 3600.0
+PATIENCE_S = 7200.0
 """For one measurement."""
 
 
