@@ -10,7 +10,7 @@ import matplotlib as mpl
 import numpy as np
 
 from tests.bench.suite_data import Row
-from tests.bench.suite_measures import consistency_rows, matching_rows
+from tests.bench.suite_measures import consistency_rows, matching_rows, mean_rows
 
 mpl.use("Agg")
 
@@ -135,10 +135,43 @@ def _scale(answer: Answer) -> Figure | None:
     return figure
 
 
+def _classify(answer: Answer) -> Figure | None:
+    title = "Objects named rightly, of models held out"
+    return _bars(mean_rows(answer), "mode", "init", "accuracy", lambda text: "condense" in text, title)
+
+
+def _segment(answer: Answer) -> Figure | None:
+    title = "Points named, 1 % of the labels: mean IoU"
+    return _bars(mean_rows(answer), "mode", "init", "miou", lambda text: "condense" in text, title)
+
+
+def _repository(answer: Answer) -> Figure | None:
+    asked = {"recall_1": "right scene first", "placed": "placed", "rejected": "strangers turned away"}
+    rows = [
+        {"of": name, "method": row["method"], "share": row[key]}
+        for key, name in asked.items()
+        for row in answer["rows"]
+        if row["task"] == "image"
+    ]
+    title = "A photo among the rooms of a repository"
+    return _bars(rows, "of", "method", "share", lambda text: text == "condense", title)
+
+
+def _localise(answer: Answer) -> Figure | None:
+    rows = [{**r, "of": f"{r['capture']}, {r['removed']} removed"} for r in answer["rows"]]
+    title = "Photos placed within 1 % of the extent and 1 degree"
+    return _bars(rows, "of", "method", "within_1", lambda text: text == "condense", title)
+
+
 DRAWN: dict[str, Callable[[Answer], Figure | None]] = {
     "consistency": _consistency,
     "matching": _matching,
     "keypoints": _keypoints,
+    "repository": _repository,
+    "localise": _localise,
+    "objects": _classify,
+    "classify": _classify,
+    "segment": _segment,
     "viewers": _viewers,
     "fit": _fit,
     "scale": _scale,
