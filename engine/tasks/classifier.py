@@ -83,12 +83,11 @@ class ShapeClassifier(Learner):
 
     def logits(self, batch: Sequence[ShapeVoxels]) -> Job[Tensor]:
         """(B, K), yielding between the encoder's blocks."""
-        return self.top((yield from self.pooled(batch)))
+        return self.top(self.beside((yield from pooled(self.encoder, batch)), batch))
 
-    def pooled(self, batch: Sequence[ShapeVoxels]) -> Job[Tensor]:
-        """(B, F) what the head is given."""
-        p = yield from pooled(self.encoder, batch)
-        return torch.cat([p, seen_of(batch).to(p.device)], dim=1) if self.looks else p
+    def beside(self, p: Tensor, shapes: Sequence[ShapeVoxels]) -> Tensor:
+        """(B, F) what the head is given: what the encoder says of these objects (B, E), and what they look like."""
+        return torch.cat([p, seen_of(shapes).to(p.device)], dim=1) if self.looks else p
 
 
 def seen_of(batch: Sequence[ShapeVoxels]) -> Tensor:
@@ -119,12 +118,12 @@ def pooled(encoder: VolumeEncoder, batch: Sequence[ShapeVoxels]) -> Job[Tensor]:
     return torch.cat([_pool(x[own[level]], of[level], len(batch)) for x, level in taps.levels], dim=1)
 
 
-def features(network: ShapeClassifier, shapes: Sequence[ShapeVoxels]) -> Job[Tensor]:
-    """(N, F) ``pooled`` of many objects, without gradients."""
+def features(encoder: VolumeEncoder, shapes: Sequence[ShapeVoxels]) -> Job[Tensor]:
+    """(N, E) ``pooled`` of many objects, without gradients."""
     rows: list[Tensor] = []
     done = 0
     for batch in batches(shapes):
-        job = without_gradient(network.pooled(batch))
+        job = without_gradient(pooled(encoder, batch))
         while True:
             try:
                 next(job)

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from engine.api.errors import QueryError
-from engine.api.jobs import Job, Progress, aside
+from engine.api.jobs import Job, Progress, aside, told_as
 from engine.api.tasks import CONDENSE, POINTNET, SCRATCH, VIEWS
 from engine.encoders.classes import load_classes
 from engine.encoders.mobile import embedded_volume
@@ -31,7 +31,7 @@ from engine.tasks.finetune import Rates, finetune
 from engine.tasks.folders import Labelled
 from engine.tasks.looks import looked_at, looks_of
 from engine.tasks.pointnet import PointNetClassifier
-from engine.tasks.shapes import SIDE, Shape
+from engine.tasks.shapes import SIDE, Shape, ShapeVoxels
 
 VIEWED, LEAST_VIEWS, MOST_VIEWS = 1000, 4, 8
 """The probe sees each training object several times, turned and squeezed, so that there are about so many."""
@@ -140,8 +140,39 @@ def initial(init: str, seed: int, device: torch.device) -> VolumeEncoder:
     return embedded_volume(device) if init in (CONDENSE, VIEWS) else load_volume_encoder(Path(init)).to(device)
 
 
-def classify(data: Labelled, run: Run, device: torch.device, cache: Path) -> Job[Outcome]:
+class Remembered:
+    """What an encoder said of objects, for the next run that asks the same one the same: a head with views beside it
+    asks what one without has asked. The newest answer to each of the last ``QUESTIONS`` is kept."""
+
+    QUESTIONS = 12
+
+    def __init__(self) -> None:
+        self._kept: dict[str, tuple[str, Tensor]] = {}
+
+    def features(self, question: str, encoder: VolumeEncoder, key: str, shapes: Sequence[ShapeVoxels]) -> Job[Tensor]:
+        """``features`` of objects that ``key`` stands for."""
+        key = f"{key} {tensors_id(encoder.state_dict())}"
+        kept = self._kept.get(question)
+        if kept is None or kept[0] != key:
+            kept = key, (yield from features(encoder, shapes))
+            self._kept.pop(question, None)
+            self._kept[question] = kept
+            if len(self._kept) > self.QUESTIONS:
+                self._kept.pop(next(iter(self._kept)))
+        return kept[1]
+
+
+def classify(
+    data: Labelled, run: Run, device: torch.device, cache: Path, remembered: Remembered | None = None
+) -> Job[Outcome]:
     """Learn and measure; a fine-tuning that was stopped goes on from its state in ``cache``.
+
+    Args:
+        data: objects.
+        run: what to measure.
+        device: where.
+        cache: folder of states and of what objects look like.
+        remembered: by the runs before, on the same data.
 
     Raises:
         WeightsError: ``run.init`` is no file of a 3D encoder.
@@ -157,8 +188,9 @@ def classify(data: Labelled, run: Run, device: torch.device, cache: Path) -> Job
         eyes = load_classes(path).to(device)
         seen = yield from looked_at(seen, eyes, digest(path.read_bytes()), data.key, cache)
     shapes, label = [seen[n] for n in chosen], data.label[chosen]
+    remembered = remembered or Remembered()
     if isinstance(network, ShapeClassifier):
-        yield from _probe(network, shapes, label, run.seed)
+        yield from _probe(network, shapes, label, run.seed, remembered)
     if run.mode == "finetune":
         steps, rates = run.steps or steps_for(run.init, len(chosen)), RATES[kind_of(run.init)]
         drawn = [str(x) for x in (chosen.tolist(), run.seed, steps, SIDE, BATCH, rates)]
@@ -166,7 +198,7 @@ def classify(data: Labelled, run: Run, device: torch.device, cache: Path) -> Job
         state = cache / "tasks" / f"state-{digest(json.dumps(about))}.safetensors"
         yield from finetune(network, _loss(network, shapes, label), rates, steps, run.seed, state)
     tested = np.flatnonzero(data.test)
-    said = yield from predicted(network, [seen[n] for n in tested])
+    said = yield from predicted(network, [seen[n] for n in tested], remembered)
     k = len(data.names)
     confusion = np.bincount(data.label[tested] * k + said.argmax(axis=1), minlength=k * k).reshape(k, k)
     iou = iou_of(confusion)
@@ -207,21 +239,37 @@ def refuse_probe(mode: str) -> None:
         raise QueryError("a PointNet from scratch knows nothing to be probed", found=found, mend=mend)
 
 
-def predicted(network: ShapeClassifier | PointNetClassifier, shapes: Sequence[Shape]) -> Job[np.ndarray]:
-    """(N, K) chances of the classes of each object: the mean over ``TURNS`` views of it, the first as it is."""
+def predicted(
+    network: ShapeClassifier | PointNetClassifier, shapes: Sequence[Shape], remembered: Remembered | None = None
+) -> Job[np.ndarray]:
+    """(N, K) chances of the classes of each object: the mean over ``TURNS`` views of it, the first as it is.
+
+    Args:
+        network: to be asked.
+        shapes: objects.
+        remembered: of these objects; None: nothing is.
+    """
+    remembered = remembered or Remembered()
     if isinstance(network, ShapeClassifier) and network.looks:
         shapes = yield from _looked(shapes, next(network.parameters()).device)
-    total: np.ndarray | None = None
+    total = 0.0
     for turn in range(TURNS):
         rng = np.random.default_rng([31, turn]) if turn else None
-        out: list[np.ndarray] = []
+        logits: list[Tensor] = []
+        seen: list[Any] = []
         for first in range(0, len(shapes), BATCH):
             batch = yield from _seen(network, shapes[first : first + BATCH], rng)
-            logits = yield from without_gradient(network.logits(batch))
-            out.append(logits.softmax(dim=1).cpu().numpy())
+            if isinstance(network, PointNetClassifier):
+                logits.append((yield from without_gradient(network.logits(batch))))
+            else:
+                seen += batch
             yield Progress(turn * len(shapes) + first, TURNS * len(shapes), "shapes", "testing")
-        total = np.concatenate(out) if total is None else total + np.concatenate(out)
-    assert total is not None
+        if isinstance(network, ShapeClassifier):
+            told = Progress((turn + 1) * len(shapes), TURNS * len(shapes), "shapes", "testing")
+            asking = remembered.features(f"test {turn}", network.encoder, str(len(seen)), seen)
+            with torch.no_grad():
+                logits.append(network.top(network.beside((yield from told_as(asking, told)), seen)))
+        total = total + torch.cat(logits).softmax(dim=1).cpu().numpy()
     return total / TURNS
 
 
@@ -269,16 +317,19 @@ def _balanced(label: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.array([rng.choice(np.flatnonzero(label == c)) for c in classes])
 
 
-def _probe(network: ShapeClassifier, shapes: list[Shape], label: np.ndarray, seed: int) -> Job[None]:
+def _probe(
+    network: ShapeClassifier, shapes: list[Shape], label: np.ndarray, seed: int, remembered: Remembered
+) -> Job[None]:
     """Give ``network`` the head of a linear probe on its features of these objects, seen as they are and turned."""
     views = min(MOST_VIEWS, max(LEAST_VIEWS, VIEWED // len(shapes)))
-    seen = []
+    seen: list[ShapeVoxels] = []
     for view in range(views):
         rng = np.random.default_rng([seed, 29, view])
         for shape in shapes:
             seen.append(network.see(shape, rng if view else None))
             yield Progress(len(seen), views * len(shapes), "shapes", "making voxels")
-    found = yield from features(network, seen)
+    key = digest(f"{seed} {views}", *(s.pos.tobytes() for s in shapes))
+    found = network.beside((yield from remembered.features(f"train {seed}", network.encoder, key, seen)), seen)
     of, weight = np.tile(label, views), np.ones(network.top.head.out_features)
     told = Progress(len(seen), len(seen), "shapes", "fitting the head")
     yield from aside(lambda: network.top.probe(found, of, weight), told)

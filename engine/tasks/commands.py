@@ -17,7 +17,18 @@ from engine.captures.geometry import GREY
 from engine.driving import run_job
 from engine.runtime import resolve_device, set_threads
 from engine.storage import default_cache_dir
-from engine.tasks.classify import CONDENSE, POINTNET, SCRATCH, VIEWS, Labels, Outcome, Run, classify, refuse_probe
+from engine.tasks.classify import (
+    CONDENSE,
+    POINTNET,
+    SCRATCH,
+    VIEWS,
+    Labels,
+    Outcome,
+    Remembered,
+    Run,
+    classify,
+    refuse_probe,
+)
 from engine.tasks.cli import Learnt, TaskClassify, TaskPredict, TaskSegment
 from engine.tasks.folders import read_classes
 from engine.tasks.predicting import predict, predict_objects
@@ -72,7 +83,8 @@ def _classify(command: TaskClassify, device: torch.device, cache: Path) -> dict[
         reading = read_classes(command.data, command.up, cache)
     data = run_job("Reading objects", reading)
     tell_broken(data.broken)
-    found = _measure(command, labels, "classify", lambda asked: classify(data, asked, device, cache))
+    remembered = Remembered()
+    found = _measure(command, labels, "classify", lambda asked: classify(data, asked, device, cache, remembered))
     saved = Saved(found.first.network, data.names)
     _save(command, saved, {"up": command.up})
     named = predict_objects(saved, command.predict, command.up, command.device) if command.predict else []

@@ -19,7 +19,7 @@ from engine.api.replies import JobFinished, Reply
 from engine.api.tasks import POINTNET, Cases, HeadReady, LearnTask, TaskKind, TaskMeasured, TaskRead, TaskStep
 from engine.captures.geometry import SUFFIXES
 from engine.scene_state import Replies, progress_reply
-from engine.tasks.classify import Labels, Outcome, Run, classify, refuse_probe
+from engine.tasks.classify import Labels, Outcome, Remembered, Run, classify, refuse_probe
 from engine.tasks.finetune import Step
 from engine.tasks.folders import Labelled, list_items, read_classes
 from engine.tasks.readers.detect import list_scans, task_of
@@ -99,7 +99,7 @@ def learn(
     total = len(request.inits) * request.seeds
     learn_one: Callable[[Run], Job[Outcome | Segmented]]
     if isinstance(learning.data, Labelled):
-        learn_one = partial(_classified, learning.data, device, cache)
+        learn_one = partial(_classified, learning.data, device, cache, Remembered())
     else:
         seen: list[SeenScan] = []
         for scan in learning.data.scans:
@@ -186,8 +186,10 @@ def _reading(request: LearnTask, start: float, job: Job[Read]) -> Replies[Read]:
         yield progress_reply(request, told, time.perf_counter() - start)
 
 
-def _classified(data: Labelled, device: torch.device, cache: Path, run: Run) -> Job[Outcome | Segmented]:
-    return (yield from classify(data, run, device, cache))
+def _classified(
+    data: Labelled, device: torch.device, cache: Path, remembered: Remembered, run: Run
+) -> Job[Outcome | Segmented]:
+    return (yield from classify(data, run, device, cache, remembered))
 
 
 def _segmented(

@@ -74,9 +74,9 @@ def test_pooling_keeps_objects_apart() -> None:
 
 
 def test_features_do_not_depend_on_the_batch() -> None:
-    network, some = ShapeClassifier(tiny(), 2), [voxels_of(s) for s in shapes(5)]
-    together = finish(features(network, some))
-    alone = torch.cat([finish(features(network, [s])) for s in some])
+    encoder, some = tiny(), [voxels_of(s) for s in shapes(5)]
+    together = finish(features(encoder, some))
+    alone = torch.cat([finish(features(encoder, [s])) for s in some])
     torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-5)
 
 

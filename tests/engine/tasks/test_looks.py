@@ -11,11 +11,13 @@ import torch
 
 from engine.api.errors import QueryError
 from engine.api.jobs import finish
+from engine.api.tasks import CONDENSE, SCRATCH
 from engine.api.tasks import VIEWS as VIEWS_INIT
 from engine.encoders.classes import ClassNetwork, load_classes
 from engine.encoders.volume import VolumeConfig, VolumeEncoder
 from engine.prompting import classes_path
-from engine.tasks.classifier import ShapeClassifier, seen_of
+from engine.tasks import classify as classifying
+from engine.tasks.classifier import ShapeClassifier, pooled, seen_of
 from engine.tasks.classify import Labels, Run, classify, predicted
 from engine.tasks.folders import read_classes
 from engine.tasks.looks import DIM, FILL, SIDE, VIEWS, drawn, looked_at, looks_of
@@ -102,7 +104,7 @@ def test_looks_stand_beside_what_the_voxels_say() -> None:
     looks = np.arange(DIM, dtype=np.float16) / DIM
     batch = [voxels_of(replace(ball(), looks=looks))]
     with torch.no_grad():
-        found = finish(network.pooled(batch))
+        found = network.beside(finish(pooled(network.encoder, batch)), batch)
     assert found.shape == (1, network.top.head.in_features)
     assert torch.equal(found[0, -DIM:], torch.from_numpy(looks.astype(np.float32)))
     with pytest.raises(ValueError, match="nobody has looked"):
@@ -119,6 +121,24 @@ def test_a_head_with_views_is_learnt_saved_and_names_new_objects(tmp_path: Path)
     assert loaded.looks
     tested = [data.shapes[n] for n in np.flatnonzero(data.test)]  # nobody has looked at these
     np.testing.assert_allclose(finish(predicted(loaded, tested)), found.chances, atol=2e-2)
+
+
+def test_views_beside_an_encoder_do_not_ask_it_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is remembered gives the same answers."""
+    data = finish(read_classes(class_folder(tmp_path / "data"), "z", tmp_path))
+    remembered = classifying.Remembered()
+    first = finish(classify(data, Run(VIEWS_INIT, "probe", Labels.of("100%"), 0), CPU, tmp_path, remembered))
+    alone = finish(classify(data, Run(CONDENSE, "probe", Labels.of("100%"), 0), CPU, tmp_path))
+
+    def asked(*_: object) -> None:
+        raise AssertionError("asked again")
+
+    monkeypatch.setattr(classifying, "features", asked)
+    again = finish(classify(data, Run(CONDENSE, "probe", Labels.of("100%"), 0), CPU, tmp_path, remembered))
+    assert np.array_equal(again.chances, alone.chances)
+    assert not np.array_equal(again.chances, first.chances)
+    with pytest.raises(AssertionError, match="asked again"):
+        finish(classify(data, Run(SCRATCH, "probe", Labels.of("100%"), 0), CPU, tmp_path, remembered))
 
 
 def test_scans_are_not_drawn() -> None:
