@@ -38,7 +38,7 @@ def measurements(data: Data) -> list[Measurement]:
             ("app", "bench", "consistency", rooms, demo, *real, "--volume", VOLUME, "--json"),
             both,
             (Column("data", "data"), Column("features", "features"), *recall, Column("margin", "margin")),
-            3 + 0.7 * data.rooms + 2 * len(real),
+            5 + 1.2 * data.rooms + 4 * len(real),
             rows=consistency_rows,
             needs=("rooms",),
         ),
