@@ -125,7 +125,7 @@ def measurements(data: Data) -> list[Measurement]:
                 Column("within_5", "< 5 %, 5°"), Column("within_1", "< 1 %, 1°"),
                 Column("error_percent", "median, % of extent", 2), Column("error_degrees", "median °", 2),
             ),
-            1 + 4 * len(real),
+            2.5 + 5 * len(real),
         ),
         Measurement(
             "prompts",
