@@ -48,6 +48,7 @@ def _bars(
     if not groups:
         return None
     most = max(sum(str(r[group]) == g for r in rows) for g in groups)
+    longest = max(0.1, 1.15 * max((r[value] for r in rows if r[value] is not None), default=1))
     size = (3.2 + 2.6 * len(groups), 0.9 + 0.27 * most)
     figure, panels = plt.subplots(1, len(groups), figsize=size, sharey=True, layout="constrained", squeeze=False)
     for panel, name in zip(panels[0], groups, strict=True):
@@ -56,7 +57,7 @@ def _bars(
         colours = [OURS if mine(text) else OTHERS[1] for text in labels]
         bars = panel.barh(labels, [r[value] for r in shown], color=colours, height=0.72)
         panel.bar_label(bars, [f"{r[value]:.2f}".lstrip("0") for r in shown], padding=3, fontsize=8)
-        panel.set(title=name, xlim=(0, max(0.1, 1.15 * max((r[value] for r in shown), default=1))))
+        panel.set(title=name, xlim=(0, longest))
         panel.tick_params(axis="y", length=0)
         panel.set_xticks([])
         panel.spines["bottom"].set_visible(False)
@@ -66,7 +67,8 @@ def _bars(
 
 
 def _consistency(answer: Answer) -> Figure | None:
-    rows = [r for r in consistency_rows(answer) if "alone" not in str(r["features"])]
+    known = ("alone", "the same")  # they know the voxels by any mark of the place
+    rows = [r for r in consistency_rows(answer) if not any(k in str(r["features"]) for k in known)]
     title = "Recall of true correspondences within 2 % of the diagonal"
     return _bars(rows, "data", "features", "recall_2", lambda text: "ConDense" in text, title)
 
@@ -158,9 +160,9 @@ def _repository(answer: Answer) -> Figure | None:
 
 
 def _localise(answer: Answer) -> Figure | None:
-    rows = [{**r, "of": f"{r['capture']}, {r['removed']} removed"} for r in answer["rows"]]
-    title = "Photos placed within 1 % of the extent and 1 degree"
-    return _bars(rows, "of", "method", "within_1", lambda text: text == "condense", title)
+    rows = [{**r, "of": f"{r['capture']}\n{r['removed']} removed"} for r in answer["rows"]]
+    title = "Photos placed within 5 % of the extent and 5 degrees"
+    return _bars(rows, "of", "method", "within_5", lambda text: text == "condense", title)
 
 
 DRAWN: dict[str, Callable[[Answer], Figure | None]] = {
