@@ -34,13 +34,11 @@ def test_probe_of_points_without_colour_then_predict(tmp_path: Path, capfd: pyte
     common = ("--cache", tmp_path / "cache")
     answer = run(capfd, "task", "classify", data, "--seeds", "2", "--save", head, *common)
     kinds = [(r["init"], r["seed"]) for r in answer["rows"]]
-    assert kinds == [(i, s) for i in ("condense-s", "scratch") for s in (0, 1)] + [
-        ("condense-s", "mean"),
-        ("scratch", "mean"),
-    ]
+    inits = ("condense-s+views", "condense-s", "scratch")
+    assert kinds == [(i, s) for i in inits for s in (0, 1)] + [(i, "mean") for i in inits]
     figures = {"accuracy", "accuracy_deviation", "miou", "miou_deviation"}
     assert set(answer["rows"][0]) == {"task", "init", "mode", "labels", "seed"} | figures
-    mean = answer["rows"][4]
+    mean = answer["rows"][6]
     of_seeds = [r["accuracy"] for r in answer["rows"][:2]]
     assert mean["accuracy"] == pytest.approx(np.mean(of_seeds), abs=1e-4)
     assert mean["accuracy_deviation"] == pytest.approx(np.std(of_seeds, ddof=1), abs=1e-4)
