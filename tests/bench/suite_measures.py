@@ -164,7 +164,7 @@ def measurements(data: Data) -> list[Measurement]:
             ("tests.bench.bench_probe", rooms, "--volume", VOLUME, "--steps", "80"),
             data.rooms_said(),
             (Column("start", "start"), Column("labels", "labels", 2), Column("miou", "mean IoU")),
-            1.5 + 0.1 * data.rooms,
+            4 + 0.2 * data.rooms,
             needs=("rooms",),
         ),
         Measurement(
