@@ -68,7 +68,13 @@ def machine() -> dict[str, Any]:
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    return {"cpu": cpu, "cores": cores, "gpu": gpu, "system": platform.platform(), "torch": torch.__version__}
+    return {
+        "cpu": cpu,
+        "cores": cores,
+        "gpu": gpu,
+        "system": f"{platform.system()} {platform.machine()}",
+        "torch": torch.__version__,
+    }
 
 
 def commit() -> str:
