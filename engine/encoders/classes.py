@@ -105,7 +105,7 @@ class ClassNetwork(nn.Module):
 
     def probabilities(self, x: Tensor) -> Tensor:
         """(B, 3, H, W) whole pictures in [0, 1] to (B, K)."""
-        return self.classes(self(x).mean(dim=(2, 3))).softmax(dim=1)
+        return self.classes(finish(self.under(x))).softmax(dim=1)
 
     def slices(self, rgb: UInt8) -> Job[Float32]:
         """(h, w, K) logits of an (H, W, 3) photo; yields between groups of blocks.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,7 @@ LEAST_SIDE = 32
 LEAST_CONTRAST = 2.0
 """Standard deviation of the pixels, of 255: a photo with less shows nothing."""
 FILM_WIDTH_MM = 36.0
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,23 +74,24 @@ def read_photo(path: Path) -> tuple[UInt8, float | None]:
 
 def told_orientation(path: Path) -> int:
     """How a photo lies in its file, from EXIF: 1 to 8, 1 upright; 1 where it does not tell."""
-    try:
-        with Image.open(path) as image:
-            told = image.getexif().get(ExifTags.Base.Orientation)
-    except (OSError, ValueError, TypeError, KeyError, SyntaxError):
-        return 1
+    told = _from_exif(path, lambda exif: exif.get(ExifTags.Base.Orientation))
     return told if isinstance(told, int) and 1 <= told <= 8 else 1
 
 
 def film_focal(path: Path) -> float | None:
     """Focal length as on 35 mm film, from EXIF."""
+    tag = ExifTags.Base.FocalLengthIn35mmFilm
+    value = _from_exif(path, lambda exif: float(exif.get_ifd(ExifTags.IFD.Exif).get(tag) or 0))
+    return value if value is not None and 5 < value < 2000 else None
+
+
+def _from_exif(path: Path, read: Callable[[Image.Exif], Value]) -> Value | None:
+    """What a photo's EXIF tells; None where it is damaged, or there is none to open."""
     try:
         with Image.open(path) as image:
-            told = image.getexif().get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.FocalLengthIn35mmFilm)
-        value = float(told) if told is not None else 0.0
+            return read(image.getexif())
     except (OSError, ValueError, TypeError, KeyError, SyntaxError, ZeroDivisionError):
         return None
-    return value if 5 < value < 2000 else None
 
 
 def describe_photo(

@@ -7,7 +7,7 @@ import math
 import re
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,17 +19,15 @@ from torch.nn import functional as F
 from engine.api.errors import QueryError
 from engine.api.jobs import Job, Progress, aside, told_as
 from engine.api.tasks import CONDENSE, POINTNET, SCRATCH, VIEWS
-from engine.encoders.classes import load_classes
 from engine.encoders.mobile import embedded_volume
 from engine.encoders.volume import VolumeEncoder, load_volume_encoder
 from engine.encoders.weights import tensors_id
-from engine.prompting import classes_path
 from engine.runtime import without_gradient
 from engine.storage import digest
 from engine.tasks.classifier import ShapeClassifier, features
 from engine.tasks.finetune import Rates, finetune
 from engine.tasks.folders import Labelled
-from engine.tasks.looks import looked_at, looks_of
+from engine.tasks.looks import looked_at
 from engine.tasks.pointnet import PointNetClassifier
 from engine.tasks.shapes import SIDE, Shape, ShapeVoxels
 
@@ -173,7 +171,7 @@ def classify(
         run: what to measure.
         device: where.
         cache: folder of states and of what objects look like.
-        remembered: by the runs before, on the same data.
+        remembered: by the runs before.
 
     Raises:
         WeightsError: ``run.init`` is no file of a 3D encoder.
@@ -185,9 +183,7 @@ def classify(
     chosen = run.labels.chosen(data.label, np.flatnonzero(~data.test), run.seed)
     seen: Sequence[Shape] = data.shapes
     if isinstance(network, ShapeClassifier) and network.looks:
-        path = classes_path()
-        eyes = load_classes(path).to(device)
-        seen = yield from looked_at(seen, eyes, digest(path.read_bytes()), data.key, cache)
+        seen = yield from looked_at(seen, device, data.key, cache)
     shapes, label = [seen[n] for n in chosen], data.label[chosen]
     remembered = remembered or Remembered()
     if isinstance(network, ShapeClassifier):
@@ -248,12 +244,12 @@ def predicted(
     Args:
         network: to be asked.
         shapes: objects.
-        remembered: of these objects; None: nothing is.
+        remembered: by those that asked before; None: nothing is.
     """
     remembered = remembered or Remembered()
     if isinstance(network, ShapeClassifier) and network.looks:
-        shapes = yield from _looked(shapes, next(network.parameters()).device)
-    total = 0.0
+        shapes = yield from looked_at(shapes, next(network.parameters()).device)
+    positions, total = _positions(shapes), 0.0
     for turn in range(TURNS):
         rng = np.random.default_rng([31, turn]) if turn else None
         logits: list[Tensor] = []
@@ -267,23 +263,11 @@ def predicted(
             yield Progress(turn * len(shapes) + first, TURNS * len(shapes), "shapes", "testing")
         if isinstance(network, ShapeClassifier):
             told = Progress((turn + 1) * len(shapes), TURNS * len(shapes), "shapes", "testing")
-            asking = remembered.features(f"test {turn}", network.encoder, str(len(seen)), seen)
+            asking = remembered.features(f"test {turn}", network.encoder, positions, seen)
             with torch.no_grad():
                 logits.append(network.top(network.beside((yield from told_as(asking, told)), seen)))
         total = total + torch.cat(logits).softmax(dim=1).cpu().numpy()
     return total / TURNS
-
-
-def _looked(shapes: Sequence[Shape], device: torch.device) -> Job[list[Shape]]:
-    """The same, each with its looks."""
-    out: list[Shape] = []
-    eyes = None
-    for shape in shapes:
-        if shape.looks is None:
-            eyes = eyes or load_classes(classes_path()).to(device)
-            shape = replace(shape, looks=(yield from looks_of(shape, eyes)))
-        out.append(shape)
-    return out
 
 
 def _loss(
@@ -318,6 +302,11 @@ def _balanced(label: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.array([rng.choice(np.flatnonzero(label == c)) for c in classes])
 
 
+def _positions(shapes: Sequence[Shape]) -> str:
+    """A key of objects."""
+    return digest(*(part.tobytes() for s in shapes for part in (s.pos, s.rgb)))
+
+
 def _probe(
     network: ShapeClassifier, shapes: list[Shape], label: np.ndarray, seed: int, remembered: Remembered
 ) -> Job[None]:
@@ -329,7 +318,7 @@ def _probe(
         for shape in shapes:
             seen.append(network.see(shape, rng if view else None))
             yield Progress(len(seen), views * len(shapes), "shapes", "making voxels")
-    key = digest(f"{seed} {views}", *(s.pos.tobytes() for s in shapes))
+    key = f"{views} {_positions(shapes)}"
     found = network.beside((yield from remembered.features(f"train {seed}", network.encoder, key, seen)), seen)
     of, weight = np.tile(label, views), np.ones(network.top.head.out_features)
     told = Progress(len(seen), len(seen), "shapes", "fitting the head")

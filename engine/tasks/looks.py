@@ -9,22 +9,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from engine.api.camera import look_at
 from engine.api.errors import CacheError
 from engine.api.jobs import Job, Progress, told_as
 from engine.api.scene import UInt8
+from engine.encoders.classes import ClassNetwork, load_classes
+from engine.prompting import classes_path
 from engine.runtime import without_gradient
 from engine.storage import digest, read_tensors, write_tensors
 from engine.tasks.shapes import Shape
-
-if TYPE_CHECKING:
-    from engine.encoders.classes import ClassNetwork
 
 VIEWS, SIDE = 6, 192
 """Views of each object, all around it, and their side in pixels. On objects for validation four of 160 are some points
@@ -56,29 +55,38 @@ def drawn(shape: Shape) -> UInt8:
     return np.stack([_view(pos, rgb, normal, reach, n) for n in range(VIEWS)])
 
 
-def looked_at(shapes: Sequence[Shape], network: ClassNetwork, weights: str, key: str, cache: Path) -> Job[list[Shape]]:
-    """The same objects with their ``looks``.
+def looked_at(
+    shapes: Sequence[Shape], device: torch.device, key: str = "", cache: Path | None = None
+) -> Job[list[Shape]]:
+    """The same objects with their ``looks``; those that have them stay as they are.
 
     Args:
         shapes: objects.
-        network: the image classifier.
-        weights: id of its numbers.
-        key: of the objects, all of them; what was seen of them before is read back.
-        cache: folder for that.
+        device: where the image classifier runs.
+        key: of the objects, all of them.
+        cache: folder to keep what is seen of them in, and to read it back from; None: it is not kept.
 
     Raises:
         CacheError: ``cache`` cannot be written.
     """
-    about = str((key, weights, VIEWS, SIDE, ELEVATIONS, FIRST, DISTANCE, FILL, SHADE, NEAR, GAP, WIDE, REACH))
-    path = cache / "tasks" / f"looks-{digest(about)}.safetensors"
-    looks = _kept(path, len(shapes))
+    if all(s.looks is not None for s in shapes):
+        return list(shapes)
+    weights = classes_path()
+    path: Path | None = None
+    if cache is not None:
+        drawing = (VIEWS, SIDE, ELEVATIONS, FIRST, DISTANCE, FILL, SHADE, NEAR, GAP, WIDE, REACH)
+        about = str((key, digest(weights.read_bytes()), *drawing))
+        path = cache / "tasks" / f"looks-{digest(about)}.safetensors"
+    looks = None if path is None else _kept(path, len(shapes))
     if looks is None:
         looks = np.zeros((len(shapes), DIM), np.float16)
+        eyes = load_classes(weights).to(device)
         for n, shape in enumerate(shapes):
             done = Progress(n, len(shapes), "shapes", "looking")
             yield done
-            looks[n] = yield from told_as(looks_of(shape, network), done)
-        write_tensors(path, {"looks": looks}, {})
+            looks[n] = yield from told_as(looks_of(shape, eyes), done)
+        if path is not None:
+            write_tensors(path, {"looks": looks}, {})
     return [replace(shape, looks=row) for shape, row in zip(shapes, looks, strict=True)]
 
 
@@ -104,20 +112,17 @@ def _view(
     """One picture: discs, painted from the farthest to the nearest."""
     turn, rise = 2 * np.pi * (n + FIRST) / VIEWS, np.deg2rad(ELEVATIONS[n % len(ELEVATIONS)])
     ahead = -np.array([np.cos(turn) * np.cos(rise), np.sin(turn) * np.cos(rise), np.sin(rise)])
-    right = np.cross(ahead, [0, 0, 1])
-    right /= np.linalg.norm(right)
-    at_c = pos @ np.stack([right, np.cross(ahead, right), ahead]).T
-    order = np.argsort(-at_c[:, 2], kind="stable")
-    at_c, rgb, normal = at_c[order], rgb[order], normal[order]
-    depth_z = at_c[:, 2] + DISTANCE
-    px = at_c[:, :2] / depth_z[:, None]
+    camera = look_at(-DISTANCE * ahead, np.zeros(3), [0, 0, 1], fov_y=90, width=SIDE, height=SIDE)
+    px, depth_z = camera.project(pos)
+    order = np.argsort(-depth_z, kind="stable")
+    px, rgb, normal = px[order], rgb[order], normal[order]
     lo, hi = px.min(axis=0), px.max(axis=0)
     scale = SIDE * FILL / max(float((hi - lo).max()), 1e-6)
     px = (px - (lo + hi) / 2) * scale + SIDE / 2
-    lamp = -0.8 * ahead + 0.5 * np.array([0, 0, 1]) + 0.3 * right
+    lamp = -0.8 * ahead + 0.5 * np.array([0, 0, 1]) + 0.3 * camera.c2w[:3, 0]
     tint = rgb * (1 - SHADE + SHADE * np.abs(normal @ lamp)[:, None] / np.linalg.norm(lamp))
 
-    radius = min(reach * scale / DISTANCE, SIDE / 8)
+    radius = min(reach * scale * float(camera.intrinsics[0, 0]) / DISTANCE, SIDE / 8)
     k = int(np.ceil(radius))
     dy, dx = np.mgrid[-k : k + 1, -k : k + 1]
     disc = dx**2 + dy**2 <= radius**2 + 0.3  # the pixel itself at the least
