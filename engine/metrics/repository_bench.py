@@ -104,7 +104,7 @@ def _photos(condenser: Condenser, refs: Sequence[RoomRef]) -> Iterator[AskedPhot
     for ref in refs:
         room, asked = parted(ref.load())
         for view in asked:
-            yield run_job(f"describing {room.name}", condenser.photo(room, view, first_scan(room.name)))
+            yield run_job(f"describing {room.name}", condenser.photo(view, first_scan(room.name)))
 
 
 def first_scan(name: str) -> str:

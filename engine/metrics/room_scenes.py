@@ -17,6 +17,7 @@ import torch
 from engine.api.camera import Camera
 from engine.api.jobs import Job, finish
 from engine.api.scene import UInt8
+from engine.captures.capture import View
 from engine.encoders import load_encoder
 from engine.encoders.classes import ClassNetwork, load_classes
 from engine.encoders.image import ImageEncoder
@@ -24,7 +25,7 @@ from engine.encoders.names import NameNetwork, load_names
 from engine.features import ViewFeatureSet
 from engine.keypoints.decorated import decorate
 from engine.keypoints.network import KeypointDetector, load_keypoints
-from engine.lifted import lift
+from engine.lifted import LiftedOn, lift
 from engine.naming import ask_photos, name_scene
 from engine.prompting import classes_path, names_path, vocabularies
 from engine.repository.adding import named_places, record_of
@@ -105,28 +106,40 @@ class Condenser:
         with tempfile.TemporaryDirectory() as folder:
             store = ResultStore.of(room.fingerprint, room.path, Path(folder))
             scene = SceneState(room, store, device=self.device, seed=0)
-            grid = yield from fused_grid(room, CELLS)
-            scene.features = maps = ViewFeatureSet(room, store, "default", self.device)
-            yield from maps.encode(maps.missing())
-            scene.lifted = yield from lift(grid, maps, room, store)
-            scene.keypoints = yield from decorate(room, scene.lifted, self._detector, MOST_KEYPOINTS)
+            maps, lifted = yield from self.condense(scene)
             taught, seen = vocabularies()
-            named = yield from name_scene(grid, room, maps, self._names, taught, store, "")
+            named = yield from name_scene(lifted.grid, room, maps, self._names, taught, store, "")
             scene.named = yield from ask_photos(named, room, self._classes, seen, store, "", {})
         record = record_of(scene)
         by_photos = replace(scene.named, namers=scene.named.namers[1:])
         return record, replace(record, places=named_places(by_photos))
 
-    def photo(self, room: RoomCapture, view: RoomView, shows: str) -> Job[AskedPhoto]:
-        """A photo of a room, its focal length known; ``shows``: name of the scene that it should find.
+    def condense(self, scene: SceneState, max_side: int | None = None) -> Job[tuple[ViewFeatureSet, LiftedOn]]:
+        """Give a scene of a capture with depth its features and keypoints; photos are fused at this long side at most.
+
+        Raises:
+            CondenseError: it cannot be made into a scene.
+        """
+        capture, store = scene.capture, scene.store
+        grid = yield from fused_grid(capture, CELLS, max_side=max_side)
+        scene.features = maps = ViewFeatureSet(capture, store, "default", self.device)
+        yield from maps.encode(maps.missing())
+        scene.lifted = lifted = yield from lift(grid, maps, capture, store)
+        scene.keypoints = yield from decorate(capture, lifted, self._detector, MOST_KEYPOINTS)
+        return maps, lifted
+
+    def photo(self, view: View, shows: str, max_side: int | None = None) -> Job[AskedPhoto]:
+        """A photo, its focal length known, with its long side at most ``max_side`` pixels; ``shows``: name of the scene
+        that it should find.
 
         Raises:
             CaptureError: it is damaged.
         """
-        focal = float(view.camera.intrinsics[0, 0])
-        rgb = view.read().rgb
-        query = yield from describe_photo(rgb, focal, self._encoder, self._detector)
-        return AskedPhoto(shows, rgb, query, view.camera)
+        photo = view.read(max_side)
+        query = yield from describe_photo(
+            photo.rgb, float(photo.camera.intrinsics[0, 0]), self._encoder, self._detector
+        )
+        return AskedPhoto(shows, photo.rgb, query, photo.camera)
 
 
 def condense_rooms(folder: Path, into: Path, workers: int) -> None:

@@ -15,48 +15,33 @@ import json
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from engine.api.camera import Camera
 from engine.api.errors import told_and_exited
 from engine.api.jobs import finish
-from engine.api.scene import UInt8
 from engine.captures import Capture, open_capture
 from engine.captures.capture import View
-from engine.encoders import load_encoder
-from engine.features import ViewFeatureSet
-from engine.keypoints.decorated import decorate
-from engine.keypoints.network import load_keypoints
-from engine.lifted import lift
 from engine.metrics.repository import pose_error
-from engine.metrics.room_scenes import CELLS
+from engine.metrics.room_scenes import AskedPhoto, Condenser
 from engine.metrics.sift_scenes import described_by_sift, ratio_matches, sift_scene
-from engine.repository.photo import READ_SIDE, describe_photo
+from engine.repository.photo import READ_SIDE
 from engine.repository.pose import Pose, mutual_nearest, place
 from engine.repository.record import MOST_KEYPOINTS, decode, encode
 from engine.results import ResultStore
 from engine.runtime import set_threads
-from engine.training.rooms.grid import fused_grid
+from engine.scene_state import SceneState
 
 BESIDE = (0, 3)
 MANY = 16 * MOST_KEYPOINTS
 LIMITS = {"5": (0.05, 5.0), "1": (0.01, 1.0)}
 
 
-@dataclass(frozen=True, eq=False)
-class Asked:
-    """A photo (H, W, 3) and the camera that took it."""
-
-    rgb: UInt8
-    camera: Camera
-
-
-Placer = Callable[[Capture, Asked], Pose | None]
+Placer = Callable[[Capture, AskedPhoto], Pose | None]
 
 
 def without(capture: Capture, query: int, beside: int) -> Capture:
@@ -66,21 +51,18 @@ def without(capture: Capture, query: int, beside: int) -> Capture:
     return replace(capture, views=views, fingerprint=f"{capture.fingerprint}-{query}-{beside}")
 
 
-def ours() -> Placer:
+def ours(condenser: Condenser) -> Placer:
     """By decorated keypoints, as a repository keeps them."""
-    device = torch.device("cpu")
-    encoder, detector = load_encoder("default", device), load_keypoints(device)
 
-    def find(scene: Capture, asked: Asked) -> Pose | None:
+    def find(capture: Capture, asked: AskedPhoto) -> Pose | None:
         with tempfile.TemporaryDirectory() as folder:
-            store = ResultStore.of(scene.fingerprint, scene.path, Path(folder))
-            grid = finish(fused_grid(scene, CELLS, max_side=READ_SIDE))
-            maps = ViewFeatureSet(scene, store, "default", "cpu")
-            finish(maps.encode(maps.missing()))
-            keypoints = finish(decorate(scene, finish(lift(grid, maps, scene, store)), detector, MOST_KEYPOINTS))
-        query = finish(describe_photo(asked.rgb, float(asked.camera.intrinsics[0, 0]), encoder, detector))
-        matched = mutual_nearest(query.descriptors, decode(encode(keypoints.features)))
-        return place(query.pos_px, keypoints.pos_w, matched, query.size, query.focal)
+            store = ResultStore.of(capture.fingerprint, capture.path, Path(folder))
+            scene = SceneState(capture, store, device=condenser.device, seed=0)
+            finish(condenser.condense(scene, READ_SIDE))
+        assert scene.keypoints is not None
+        query, there = asked.query, scene.keypoints
+        matched = mutual_nearest(query.descriptors, decode(encode(there.features)))
+        return place(query.pos_px, there.pos_w, matched, query.size, query.focal)
 
     return find
 
@@ -88,28 +70,27 @@ def ours() -> Placer:
 def sift(count: int) -> Placer:
     """By so many SIFT keypoints of the scene."""
 
-    def find(scene: Capture, asked: Asked) -> Pose | None:
-        views: Sequence[View] = scene.views
-        there = sift_scene(scene.name, views, count, READ_SIDE)
+    def find(capture: Capture, asked: AskedPhoto) -> Pose | None:
+        views: Sequence[View] = capture.views
+        there = sift_scene(capture.name, views, count, READ_SIDE)
         pos_px, descriptors, _ = described_by_sift(asked.rgb, min(count, 4 * MOST_KEYPOINTS))
         matched = ratio_matches(torch.from_numpy(descriptors), torch.from_numpy(there.descriptors))
-        size = (asked.rgb.shape[1], asked.rgb.shape[0])
-        return place(pos_px, there.pos_w, matched, size, float(asked.camera.intrinsics[0, 0]))
+        return place(pos_px, there.pos_w, matched, asked.query.size, asked.query.focal)
 
     return find
 
 
-def rows_of(capture: Capture, count: int, methods: dict[str, Placer]) -> Iterator[dict[str, Any]]:
+def rows_of(capture: Capture, count: int, methods: dict[str, Placer], condenser: Condenser) -> Iterator[dict[str, Any]]:
     """One row a protocol and method."""
     extent_w = float(np.linalg.norm(capture.bounds_w[1] - capture.bounds_w[0]))
     queries = np.unique(np.linspace(0, len(capture.views) - 1, count + 2).round().astype(int)[1:-1])
+    asked = [finish(condenser.photo(capture.views[n], capture.name, READ_SIDE)) for n in queries]
     for beside in BESIDE:
         for name, find in methods.items():
             print(f"{capture.name}: {name}, {beside} beside", file=sys.stderr)
             errors = np.zeros((len(queries), 2))
-            for row, query in zip(errors, queries, strict=True):
-                photo = capture.read(int(query), READ_SIDE)
-                pose = find(without(capture, int(query), beside), Asked(photo.rgb, photo.camera))
+            for row, query, photo in zip(errors, queries, asked, strict=True):
+                pose = find(without(capture, int(query), beside), photo)
                 distance, degrees = pose_error(pose, photo.camera)
                 row[:] = distance / extent_w, degrees
             within = {
@@ -136,13 +117,14 @@ def main() -> None:
     args = parser.parse_args()
     set_threads(args.threads)
     torch.set_float32_matmul_precision("medium")
+    condenser = Condenser("cpu")
     methods = {
-        "condense": ours(),
+        "condense": ours(condenser),
         "SIFT + ratio test + PnP": sift(MOST_KEYPOINTS),
         f"SIFT, {MANY:,} keypoints": sift(MANY),
     }
     with told_and_exited():
-        rows = [row for path in args.captures for row in rows_of(open_capture(path), args.queries, methods)]
+        rows = [row for path in args.captures for row in rows_of(open_capture(path), args.queries, methods, condenser)]
     print(json.dumps({"rows": rows, "seed": 0}))
 
 

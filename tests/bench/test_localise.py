@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from engine.captures import Capture, open_capture
+from engine.metrics.room_scenes import AskedPhoto, Condenser
 from engine.repository.pose import Pose
-from tests.bench.bench_localise import Asked, rows_of, without
+from tests.bench.bench_localise import rows_of, without
 from tests.conftest import write_tiny_capture
 
 
@@ -34,13 +35,13 @@ def test_rows_tell_what_is_placed_within_both_limits(tmp_path: Path) -> None:
         c2w[0, 3] += share * extent_w
         return Pose(replace(camera, c2w=c2w), np.zeros((0, 2), np.int64), np.zeros(0, np.bool_))
 
-    def near(scene: Capture, asked: Asked) -> Pose:
+    def near(scene: Capture, asked: AskedPhoto) -> Pose:
         nonlocal camera
         camera = asked.camera
         return off(0.02)
 
     camera = capture.views[0].camera
-    rows = list(rows_of(capture, 2, {"near": near, "never": lambda scene, asked: None}))
+    rows = list(rows_of(capture, 2, {"near": near, "never": lambda scene, asked: None}, Condenser("cpu")))
     assert [(r["removed"], r["method"]) for r in rows] == [(1, "near"), (1, "never"), (7, "near"), (7, "never")]
     assert (rows[0]["within_5"], rows[0]["within_1"], rows[0]["questions"]) == (1.0, 0.0, 2)
     assert rows[0]["error_percent"] == 2.0
