@@ -60,6 +60,10 @@ class PairPage(QWidget):
         self.colours = QCheckBox("Two colours")
         self.colours.setToolTip("Each in a colour of its own: blended, what agrees is grey, and a shift is seen")
         self.colours.toggled.connect(self._restyle)
+        self.changes = QCheckBox("Changes")
+        self.changes.setChecked(True)
+        self.changes.setToolTip("Pink: where one scan has something, and the other saw free space")
+        self.changes.toggled.connect(self._restyle)
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setRange(0, 1000)
         self.slider.setValue(500)
@@ -73,6 +77,7 @@ class PairPage(QWidget):
         foot.setSpacing(PAD)
         foot.addWidget(self.modes)
         foot.addWidget(self.slider, 1)
+        foot.addWidget(self.changes)
         foot.addWidget(self.colours)
         foot.addWidget(hint)
         column = QVBoxLayout(self)
@@ -81,7 +86,8 @@ class PairPage(QWidget):
         column.addLayout(head)
         column.addWidget(self.view, 1)
         column.addLayout(foot)
-        for widget in (self.close_button, self.slider, self.colours, self.buttons.keep, self.buttons.mark):
+        boxes = (self.changes, self.colours)
+        for widget in (self.close_button, self.slider, *boxes, self.buttons.keep, self.buttons.mark):
             widget.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # keys stay the window's
 
     def show_state(self, s: RepositoryState) -> None:
@@ -105,6 +111,7 @@ class PairPage(QWidget):
         self.view.show_pair(s.aligned, (names[0], names[1]))
         bare = s.aligned is not None and (s.aligned.a.rgb is None or s.aligned.b.rgb is None)
         self.colours.setEnabled(not bare)
+        self.changes.setEnabled(s.aligned is not None and bool(s.aligned.a.changed.any() or s.aligned.b.changed.any()))
 
     def set_theme(self, theme: Theme) -> None:
         self._theme = theme
@@ -114,7 +121,8 @@ class PairPage(QWidget):
 
     def _restyle(self, *_: object) -> None:
         blend = self.modes.button("blend").isChecked()
-        self.view.set_style(blend=blend, two_colours=self.colours.isChecked())
+        colours, changes = self.colours.isChecked(), self.changes.isChecked()
+        self.view.set_style(blend=blend, two_colours=colours, changes=changes)
 
     def _follow_line(self, split: float) -> None:
         self.slider.blockSignals(True)

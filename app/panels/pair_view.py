@@ -20,6 +20,8 @@ HURRY = 25_000
 """Points at most while it is turned."""
 SHARP_MS = 120
 YAW, PITCH = 0.7, 0.75
+CHANGED = (255, 64, 160)
+"""What was moved or replaced, on either side: a colour that rooms seldom have."""
 
 
 class PairView(QWidget):
@@ -31,6 +33,7 @@ class PairView(QWidget):
         super().__init__(parent)
         self.blend = False
         self.two_colours = False
+        self.changes = True
         self.split = 0.5
         self._theme: Theme = DARK
         self._pair: PairAligned | None = None
@@ -61,9 +64,9 @@ class PairView(QWidget):
         self._theme = theme
         self._render()
 
-    def set_style(self, *, blend: bool, two_colours: bool) -> None:
-        recolour = two_colours != self.two_colours
-        self.blend, self.two_colours = blend, two_colours
+    def set_style(self, *, blend: bool, two_colours: bool, changes: bool) -> None:
+        recolour = (two_colours, changes) != (self.two_colours, self.changes)
+        self.blend, self.two_colours, self.changes = blend, two_colours, changes
         if recolour:
             self._render()
         self.update()
@@ -100,6 +103,8 @@ class PairView(QWidget):
         rgb = points.rgb
         if rgb is None or self.two_colours:
             rgb = tinted(rgb, (tint.red(), tint.green(), tint.blue()), len(points.pos_w))
+        if self.changes and points.changed.any():
+            rgb = np.where(points.changed[:, None], tinted(rgb, CHANGED, len(rgb)), rgb)
         pixels = paint_points(points, rgb, camera, most=most)
         size = (pixels.shape[1], pixels.shape[0])
         image = QImage(pixels.data, *size, 4 * size[0], QImage.Format.Format_RGBA8888).copy()

@@ -288,12 +288,14 @@ class AlignedPoints:
         rgb: (N, 3) uint8, None when only keypoints are known.
         facing_w: (N, 3) unit normals of the surface, on the side of the nearest camera.
         spacing_w: of neighbours on it.
+        changed: (N,) where the other scene has free space; all False when nothing is known of either's space.
     """
 
     pos_w: Float32
     rgb: UInt8 | None
     facing_w: Float32
     spacing_w: float
+    changed: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

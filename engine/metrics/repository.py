@@ -176,7 +176,10 @@ def elsewhere(record: SceneRecord, first: str, rng: np.random.Generator) -> Resc
     cameras[:, :3, 3] = cameras[:, :3, 3] @ into[:3, :3].T + into[:3, 3]
     cameras[:, :3, :3] = turn @ cameras[:, :3, :3]
     pos_w = (record.pos_w.astype(np.float64) @ into[:3, :3].T + into[:3, 3]).astype(np.float32)
-    moved = replace(record, pos_w=pos_w, cameras=cameras.astype(np.float32), extent_w=scale * record.extent_w)
+    occupancy = None if record.occupancy is None else record.occupancy.moved(into)
+    moved = replace(
+        record, pos_w=pos_w, cameras=cameras.astype(np.float32), extent_w=scale * record.extent_w, occupancy=occupancy
+    )
     return Rescanned(moved, first, into)
 
 

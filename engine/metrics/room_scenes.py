@@ -110,7 +110,7 @@ class Condenser:
             taught, seen = vocabularies()
             named = yield from name_scene(lifted.grid, room, maps, self._names, taught, store, "")
             scene.named = yield from ask_photos(named, room, self._classes, seen, store, "", {})
-        record = record_of(scene)
+        record = yield from record_of(scene)
         by_photos = replace(scene.named, namers=scene.named.namers[1:])
         return record, replace(record, places=named_places(by_photos))
 

@@ -75,7 +75,7 @@ def add_captures(
             )  # fmt: skip
             for share, note in _condensed(scene, request.seconds, means.encoder):
                 yield None if share is None else told(number + share, f"{capture.name}: {note}")
-            store.add(record_of(scene))
+            store.add((yield from without_replies(record_of(scene))))
         except CondenseError as e:
             if isinstance(e, RepositoryError) and e.path == str(store.path):
                 raise  # the next will fare no better

@@ -9,6 +9,8 @@ import numpy as np
 from PIL import Image
 
 from engine.api.errors import CaptureError, RepositoryError
+from engine.api.jobs import Job
+from engine.repository.occupancy import observed
 from engine.repository.record import LEAST_KEYPOINTS, MOST_KEYPOINTS, NamedPlace, SceneRecord, encode
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ MOST_PLACES = 96
 THUMBNAIL_SIDE = 120
 
 
-def record_of(scene: SceneState) -> SceneRecord:
+def record_of(scene: SceneState) -> Job[SceneRecord]:
     """The record of a scene whose keypoints were found and whose places are named.
 
     Raises:
@@ -31,7 +33,7 @@ def record_of(scene: SceneState) -> SceneRecord:
     if not capture.views:
         mend = "add a capture with photos"
         raise CaptureError("there are no photos to find it by", path=capture.path, found=capture.format, mend=mend)
-    if scene.keypoints is None or scene.features is None or scene.named is None:
+    if scene.keypoints is None or scene.features is None or scene.named is None or scene.lifted is None:
         raise RepositoryError("the scene is not ready to be added", mend="fit and encode it first")
     found = scene.keypoints.best(MOST_KEYPOINTS)
     if len(found) < LEAST_KEYPOINTS:
@@ -39,6 +41,9 @@ def record_of(scene: SceneState) -> SceneRecord:
             "the scene has too few keypoints to be found again", path=capture.path, found=str(len(found)),
             mend="photograph it with more overlap, and something to see",
         )  # fmt: skip
+    cameras = [v.camera for v in capture.views]
+    extent_w = float(np.linalg.norm(capture.bounds_w[1] - capture.bounds_w[0]))
+    occupancy = yield from observed(scene.lifted.grid, cameras, extent_w)
     return SceneRecord(
         fingerprint=capture.fingerprint,
         name=capture.name,
@@ -46,10 +51,11 @@ def record_of(scene: SceneState) -> SceneRecord:
         weights=scene.features.id,
         pos_w=found.pos_w,
         codes=encode(found.features),
-        extent_w=float(np.linalg.norm(capture.bounds_w[1] - capture.bounds_w[0])),
+        extent_w=extent_w,
         places=named_places(scene.named),
         thumbnail=_thumbnail(scene),
-        cameras=np.stack([v.camera.c2w for v in capture.views]).astype(np.float32),
+        cameras=np.stack([c.c2w for c in cameras]).astype(np.float32),
+        occupancy=occupancy,
     )
 
 
@@ -76,5 +82,5 @@ def _thumbnail(scene: SceneState) -> bytes:
     except CaptureError:
         return b""
     out = io.BytesIO()
-    Image.fromarray(rgb).save(out, "JPEG", quality=55, optimize=True)
+    Image.fromarray(rgb).save(out, "WEBP", quality=55, method=6)  # half as large as a JPEG
     return out.getvalue()

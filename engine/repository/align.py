@@ -7,11 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
+from scipy.spatial.distance import cdist
 
+from engine.repository.occupancy import contradictions, largest_patch
 from engine.repository.pose import RIVAL, mutual_nearest
 from engine.repository.record import SceneRecord, decode
 
-Float64 = NDArray[np.float64]
+Float32, Float64 = NDArray[np.float32], NDArray[np.float64]
 
 WITHIN = 0.03
 """Of the other scene's extent: an inlier's largest error."""
@@ -19,23 +21,35 @@ NEAR = 0.05
 """Of the other scene's extent: a keypoint that lies so near to one of the other's overlaps."""
 BESIDE = 0.03
 """Of the other scene's extent: a keypoint is compared with those of the other that lie so near."""
+LEAST_COSINE = 0.5
+"""Of keypoints that are matched because they lie beside each other."""
+REACHES = (0.05, 0.05, BESIDE, BESIDE)
+"""Of the other scene's extent: how near keypoints are matched anew, before each mending of the transform."""
+AGREEING = 0.6
+"""Share of these, the nearest, that the transform is mended by."""
 LOWEST = 5
-"""Percentile of these cosines that tells whether all is as it was: where a piece was moved, keypoints meet others."""
-UNCHANGED = 0.28
-"""Of 64 rooms scanned twice three had less there; no two of 380 different rooms, as far as many keypoints agreed, had
-more; of rooms whose furniture was moved or swapped one in six had."""
+"""Percentile of cosines that tells whether all is as it was: where a piece was moved, keypoints meet others."""
+UNCHANGED = 0.27
+"""Of 64 rooms scanned twice all but those that could not be aligned had more there; of pairs of other rooms that met in
+some keypoints, and whose space did not contradict it, hardly one."""
+LARGEST_PATCH = 5
+"""Solid cells that touch each other, at most in one scan and in the other together, where the other saw free space: so
+many may be errors of depth or of the transform. More were moved."""
 TRIALS = 2_000
 SAMPLE = 3
 TRIMMINGS = 6
 LEAST_MATCHES = 6
 MOST_SCALE = 3.0
 """Of the scenes' extents to each other after alignment: a scene shrunk to a point would agree with anything."""
+RIVALS = 24
+"""Fewer others that agree with another transform are chance."""
 ANOTHER_DEGREES = 20.0
 """Turned by more, a transform is another one."""
-MIDDLE, MIDDLE_CHANGED, STEEPNESS = 24.0, 64.0, 3.0
-"""Inliers at which two scenes are as likely of one place as not, where all is as it was and where it is not, and how
-many more make it e times likelier. Of 64 rooms scanned twice three had less than 24 inliers; of two different rooms,
-alike in walls and boxes, up to 58 keypoints agreed, but none of these met the same things beside each other."""
+MIDDLE, MIDDLE_CHANGED, STEEPNESS = 45.0, 64.0, 3.0
+"""Keypoints beside each other that are alike, where all is as it was, and inliers, where it is not, at which two scenes
+are as likely of one place as not; and how many more make it e times likelier. Of 64 rooms scanned twice one had less
+than 45; of two different rooms up to 58 keypoints agreed, alike in walls and boxes, but hardly one pair of these met
+the same things beside each other."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +62,10 @@ class Alignment:
         inliers: (M,) bool.
         overlap: share of the keypoints of a that come to lie near some of b.
         rival: how many of the others agree with one transform that is turned otherwise.
+        beside: how many keypoints are each other's best of those that then lie near, and alike.
         agreement: the lowest cosines of keypoints to the best beside them in the other scene (5th percentile).
+        patch: how many solid cells touch each other, at most, where the other scan saw free space, those of a and those
+            of b; None: nothing is known of the space of either.
     """
 
     a_to_b: Float64
@@ -56,26 +73,29 @@ class Alignment:
     inliers: NDArray[np.bool_]
     overlap: float
     rival: int
+    beside: int
     agreement: float
+    patch: int | None
 
     @property
     def ambiguous(self) -> bool:
         """Whether another transform is about as likely, as between places that look the same from two sides."""
-        return self.rival >= max(MIDDLE, RIVAL * self.count)
+        return self.rival >= max(RIVALS, RIVAL * int(self.inliers.sum()))
 
     @property
     def changed(self) -> bool:
-        """Whether things were moved or replaced between the scans, for all one can tell from so few keypoints."""
-        return self.agreement < UNCHANGED
+        """Whether things were moved or replaced between the scans, as far as their keypoints tell, and their space if
+        it is known."""
+        return self.agreement < UNCHANGED or (self.patch is not None and self.patch > LARGEST_PATCH)
 
     @property
     def count(self) -> int:
-        """Number of inliers."""
-        return int(self.inliers.sum())
+        """Number of keypoints that agree: those beside each other, or inliers, see ``MIDDLE``."""
+        return int(self.inliers.sum()) if self.changed else self.beside
 
     @property
     def confidence(self) -> float:
-        """In [0, 1], that both are of one place: a logistic function of the number of inliers."""
+        """In [0, 1], that both are of one place: a logistic function of the number of keypoints that agree."""
         middle = MIDDLE_CHANGED if self.changed else MIDDLE
         return float(1 / (1 + np.exp(-(self.count - middle) / STEEPNESS)))
 
@@ -91,30 +111,66 @@ def align(a: SceneRecord, b: SceneRecord, seed: int = 0) -> Alignment | None:
     linear, shift = similarity(source[drawn], target[drawn])
     scale = np.cbrt(np.maximum(np.linalg.det(linear), 0)) * a.extent_w / b.extent_w
     within = WITHIN * b.extent_w
-    error, least, first = np.full(len(matched), np.inf), float(len(matched)), 0
-    agreeing = np.zeros((TRIALS, len(matched)), np.bool_)
-    for n in np.flatnonzero((scale > 1 / MOST_SCALE) & (scale < MOST_SCALE)):
-        of_n = np.linalg.norm(source @ linear[n].T + shift[n] - target, axis=1) / within
-        agreeing[n] = of_n < 1
-        cost = float(np.minimum(of_n**2, 1).sum())  # MSAC: Torr and Zisserman, CVIU 2000
-        if cost < least:
-            error, least, first = of_n, cost, int(n)
+    tried = np.flatnonzero((scale > 1 / MOST_SCALE) & (scale < MOST_SCALE))
+    if not len(tried):
+        return None
+    linear, shift = linear[tried], shift[tried]
+    errors = np.linalg.norm(source @ linear.transpose(0, 2, 1) + (shift[:, None] - target), axis=2) / within
+    first = int(np.minimum(errors**2, 1).sum(axis=1).argmin())  # MSAC: Torr and Zisserman, CVIU 2000
+    error, agreeing = errors[first], errors < 1
     agree = np.flatnonzero(error < 1)
     if len(agree) < LEAST_MATCHES:
         return None
-    turn, move = linear, shift
+    turn, move = linear[first : first + 1], shift[first : first + 1]
     for _ in range(TRIMMINGS):  # by the half that agrees best: least trimmed squares (Rousseeuw, JASA 1984)
         half = agree[np.argsort(error[agree], kind="stable")[: max(SAMPLE, len(agree) // 2)]]
         turn, move = similarity(source[None, half], target[None, half])
         error = np.linalg.norm(source @ turn[0].T + move[0] - target, axis=1) / within
-    a_to_b = np.eye(4)
-    a_to_b[:3, :3], a_to_b[:3, 3] = turn[0], move[0]
+    inliers = error < 1
     turned = _degrees(linear, linear[first]) > ANOTHER_DEGREES
-    rival = int(agreeing[turned][:, error >= 1].sum(axis=1).max(initial=0))
-    there = a.pos_w @ turn[0].T + move[0]
+    rival = int(agreeing[turned][:, ~inliers].sum(axis=1).max(initial=0))
+    a_to_b, beside = _mended(_affine(turn[0], move[0]), a, b)
+    there = a.pos_w @ a_to_b[:3, :3].T + a_to_b[:3, 3]
     distance, _ = KDTree(b.pos_w).query(there)
     overlap = float((distance < NEAR * b.extent_w).mean())
-    return Alignment(a_to_b, matched, error < 1, overlap, rival, _agreement(there, a, b))
+    return Alignment(
+        a_to_b, matched, inliers, overlap, rival, beside, _agreement(there, a, b), _patch(a, b, a_to_b)
+    )  # fmt: skip
+
+
+def _affine(linear: Float64, shift: Float64) -> Float64:
+    """(4, 4)."""
+    out = np.eye(4)
+    out[:3, :3], out[:3, 3] = linear, shift
+    return out
+
+
+def _mended(a_to_b: Float64, a: SceneRecord, b: SceneRecord) -> tuple[Float64, int]:
+    """The transform that keypoints agree with which are each other's best of those that lie near by the one given, and
+    how many of them there are in the end: far more than are each other's best of all."""
+    cosine = decode(a.codes) @ decode(b.codes).T
+    pos_a, pos_b = a.pos_w.astype(np.float64), b.pos_w.astype(np.float64)
+    for reach in REACHES:
+        i, j, distance = _best_beside(a_to_b, pos_a, pos_b, cosine, reach * b.extent_w)
+        if len(i) < LEAST_MATCHES:
+            return a_to_b, len(i)
+        nearest = np.argsort(distance, kind="stable")[: max(SAMPLE, int(AGREEING * len(i)))]
+        linear, shift = similarity(pos_a[None, i[nearest]], pos_b[None, j[nearest]])
+        a_to_b = _affine(linear[0], shift[0])
+    return a_to_b, len(_best_beside(a_to_b, pos_a, pos_b, cosine, BESIDE * b.extent_w)[0])
+
+
+def _best_beside(
+    a_to_b: Float64, pos_a: Float64, pos_b: Float64, cosine: Float32, reach_w: float
+) -> tuple[NDArray[np.int64], NDArray[np.int64], Float64]:
+    """Rows of a and b that are each other's best within reach, and how far apart they are."""
+    there = pos_a @ a_to_b[:3, :3].T + a_to_b[:3, 3]
+    apart = cdist(there, pos_b)
+    near = np.where(apart < reach_w, cosine, -1)
+    best = near.argmax(axis=1)
+    rows = np.arange(len(best))
+    i = np.flatnonzero((near.argmax(axis=0)[best] == rows) & (near[rows, best] > LEAST_COSINE))
+    return i, best[i], apart[i, best[i]]
 
 
 def _degrees(linear: Float64, other: Float64) -> Float64:
@@ -136,6 +192,15 @@ def _agreement(there: Float64, a: SceneRecord, b: SceneRecord) -> float:
         best.append(most[most > -2])
     met = np.concatenate(best)
     return float(np.percentile(met, LOWEST)) if len(met) else -1.0
+
+
+def _patch(a: SceneRecord, b: SceneRecord, a_to_b: Float64) -> int | None:
+    """See ``Alignment``."""
+    if a.occupancy is None or b.occupancy is None:
+        return None
+    in_a = contradictions(a.occupancy, b.occupancy, a_to_b)
+    in_b = contradictions(b.occupancy, a.occupancy, np.linalg.inv(a_to_b))
+    return largest_patch(in_a) + largest_patch(in_b)
 
 
 def similarity(source: Float64, target: Float64) -> tuple[Float64, Float64]:

@@ -28,7 +28,8 @@ from engine.repository.codebook import Codebook, Words
 from engine.repository.record import Packed, SceneRecord, pack, unpack
 from engine.repository.scenes import Changes, Named, SceneRow, check_record, no_scene, other_weights
 
-FORMAT = 1
+FORMAT = 2
+"""The first had no occupancy; it is brought up by the next scene that is added."""
 INDEX = 1
 FRAGMENTS = 64
 """So many pieces of a table are made into fewer: each added scene is one."""
@@ -82,7 +83,7 @@ class LanceStore:
         if not made:
             return []
         with self._told():
-            table = self._scenes()
+            table = self._brought_up()
             others = {
                 (row["weights"], row["dim"]) for row in table.to_table(columns=["weights", "dim"], limit=1).to_pylist()
             }
@@ -117,10 +118,11 @@ class LanceStore:
         """See ``SceneStore``."""
         out: dict[int, SceneRecord] = {}
         for row in self._rows_of(ids, None):
-            packed = Packed(*(row[part] for part in Packed._fields))
-            pos_w, codes, places, cameras = unpack(packed, row["keypoints"], row["dim"])
+            packed = Packed(*(row.get(part) or b"" for part in Packed._fields))
+            pos_w, codes, places, cameras, occupancy = unpack(packed, row["keypoints"], row["dim"])
             head = (row[part] for part in ("fingerprint", "name", "path", "weights"))
-            out[row["id"]] = SceneRecord(*head, pos_w, codes, row["extent_w"], places, row["thumbnail"], cameras)
+            rest = (places, row["thumbnail"], cameras, occupancy)
+            out[row["id"]] = SceneRecord(*head, pos_w, codes, row["extent_w"], *rest)
         return out
 
     def codes(self, ids: list[int]) -> Iterator[tuple[int, Codes]]:
@@ -216,6 +218,19 @@ class LanceStore:
             table.optimize.compact_files()
             table.optimize.optimize_indices()
             table.cleanup_old_versions(older_than=KEPT)
+
+    def _brought_up(self) -> Any:
+        """The scenes in the present format."""
+        table = self._scenes()
+        if "occupancy" not in table.schema.names:
+            try:
+                table.add_columns(_scene_schema().field("occupancy"))
+                table.update_schema_metadata({"condense": str(FORMAT)})
+            except (OSError, RuntimeError, ValueError):
+                if "occupancy" not in self._scenes().schema.names:  # or else another writer was first
+                    raise
+            table = self._scenes()
+        return table
 
     def _scenes(self) -> Any:
         return _lance().dataset(f"{self.path}/scenes.lance")

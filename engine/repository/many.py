@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.api.errors import CondenseError, RepositoryError, ResourceError
+from engine.api.jobs import finish
 from engine.api.requests import EncodeViews, FindKeypoints, FitGrid, NameScene
 from engine.captures import open_capture
 from engine.driving import drive, open_session, progress_line
@@ -94,7 +95,7 @@ def add_one(command: IndexAdd, path: str) -> Outcome:
         for request in steps:
             drive(session, request)
         try:
-            store.add(record_of(session.scene))
+            store.add(finish(record_of(session.scene)))
         except RepositoryError as e:
             return Outcome(path, name, error=_parts(e), kind=type(e), fatal=e.path == str(store.path))
     except CondenseError as e:

@@ -15,6 +15,7 @@ from engine.api.replies import Reply
 from engine.api.repository import AlignedPoints, PairAligned, ScenePair, ShowPair
 from engine.grid.stored import read_stored
 from engine.repository.align import align
+from engine.repository.occupancy import contradictions, without_specks
 from engine.results import ResultStore
 from engine.scene_state import GRID_FILE
 
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 MOST_POINTS, MOST_NORMALS = 260_000, 60_000
 KEYPOINT_SIZE = 0.012
 """Of the scene's extent."""
+Cells = tuple[NDArray[np.float64], NDArray[np.bool_]]
+"""Of an occupancy: how they lie in the world (4, 4), and some of them (X, Y, Z)."""
+LEAST_PATCH = 3
+"""Smaller differences are not shown: they are errors of depth, or of the transform."""
 ROWS = 4096
 """Points whose normals are found between two yields."""
 NEIGHBOURS = 16
@@ -45,8 +50,8 @@ def aligned(service: RepositoryService, request: ShowPair) -> Iterator[Reply | N
     yield None
     if found is None:
         raise RepositoryError("the two scenes cannot be aligned", found=f"{a.name} and {b.name}")
-    points_a = yield from scene_points(a, service.cache, found.a_to_b)
-    points_b = yield from scene_points(b, service.cache, np.eye(4))
+    points_a = yield from scene_points(a, service.cache, found.a_to_b, differing(a, b, found.a_to_b))
+    points_b = yield from scene_points(b, service.cache, np.eye(4), differing(b, a, np.linalg.inv(found.a_to_b)))
     down_w = b.cameras[:, :3, 1].astype(np.float64).sum(axis=0)
     length = float(np.linalg.norm(down_w))
     up_w = np.array([0.0, 0.0, 1.0]) if length < 1e-6 else -down_w / length
@@ -54,8 +59,18 @@ def aligned(service: RepositoryService, request: ShowPair) -> Iterator[Reply | N
     yield PairAligned(id=request.id, pair=pair, a=points_a, b=points_b, up_w=up_w)
 
 
-def scene_points(record: SceneRecord, cache: Path, to: np.ndarray) -> Generator[Reply | None, None, AlignedPoints]:
-    """Points of a scene, moved by a similarity ``to`` (4, 4), each with the normal of the surface around it."""
+def differing(a: SceneRecord, b: SceneRecord, a_to_b: np.ndarray) -> Cells | None:
+    """Where a has something, and b nothing; None where that cannot be known."""
+    if a.occupancy is None or b.occupancy is None:
+        return None
+    return a.occupancy.to_w, without_specks(contradictions(a.occupancy, b.occupancy, a_to_b), LEAST_PATCH)
+
+
+def scene_points(
+    record: SceneRecord, cache: Path, to: np.ndarray, differ: Cells | None = None
+) -> Generator[Reply | None, None, AlignedPoints]:
+    """Points of a scene, moved by a similarity ``to`` (4, 4), each with the normal of the surface around it and whether
+    it lies in a cell that differs."""
     found = stored_voxels(record, cache)
     if found is None:
         pos_w, rgb, spacing_w = record.pos_w, None, KEYPOINT_SIZE * record.extent_w
@@ -81,7 +96,15 @@ def scene_points(record: SceneRecord, cache: Path, to: np.ndarray) -> Generator[
             facing[some] *= np.sign(np.einsum("ni,ni->n", facing[some], eyes[nearest] - coarse[some]))[:, None]
         yield None
     spacing_w *= float(np.cbrt(abs(np.linalg.det(to[:3, :3]))))
-    return AlignedPoints(pos.astype(np.float32), rgb, facing[block].astype(np.float32), spacing_w)
+    changed = np.zeros(len(pos), np.bool_) if differ is None else within(pos_w, *differ)
+    return AlignedPoints(pos.astype(np.float32), rgb, facing[block].astype(np.float32), spacing_w, changed)
+
+
+def within(pos_w: Float32, to_w: NDArray[np.float64], cells: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(N,) whether points (N, 3) lie in some of cells (X, Y, Z)."""
+    from_w = np.linalg.inv(to_w)
+    at = np.floor(pos_w @ from_w[:3, :3].T + from_w[:3, 3]).clip(-1, cells.shape).astype(np.int64)
+    return np.pad(cells, 1)[tuple((at + 1).T)]
 
 
 def normals(tree: KDTree, pos_w: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from engine.api.errors import RepositoryError
 from engine.api.scene import Float32
 from engine.queries.quantise import Codes
+from engine.repository.occupancy import Occupancy, pack_occupancy, unpack_occupancy
 
 MOST_KEYPOINTS = 512
 LEAST_KEYPOINTS = 4
@@ -47,8 +48,9 @@ class SceneRecord:
         codes: (K, D) int8 descriptors, see ``encode``.
         extent_w: diagonal of the capture's bounds.
         places: what is where, by the vocabulary of the naming networks.
-        thumbnail: a small JPEG, or empty.
+        thumbnail: a small picture, JPEG or WebP, or empty.
         cameras: (N, 4, 4) float32, camera-to-world of the photos.
+        occupancy: which space is solid and which is free; None in records of older formats.
     """
 
     fingerprint: str
@@ -61,6 +63,7 @@ class SceneRecord:
     places: tuple[NamedPlace, ...]
     thumbnail: bytes
     cameras: Float32
+    occupancy: Occupancy | None = None
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -75,6 +78,7 @@ class Packed(NamedTuple):
     codes: bytes
     places: bytes
     cameras: bytes
+    occupancy: bytes = b""
 
 
 def encode(descriptors: Float32) -> Codes:
@@ -97,11 +101,23 @@ def pack(record: SceneRecord) -> Packed:
     listed = [[p.name, round(p.chance, 3), *(float(f"{x:.5g}") for x in p.pos_w)] for p in record.places]
     text = zlib.compress(json.dumps(listed, separators=(",", ":")).encode(), 9)
     cameras = record.cameras[:, :3].astype("<f4").tobytes()
-    return Packed(np.stack([lo, hi]).astype("<f8").tobytes(), _pack_12(steps), record.codes.tobytes(), text, cameras)
+    box = np.stack([lo, hi]).astype("<f8").tobytes()
+    occupancy = pack_occupancy(record.occupancy)
+    return Packed(box, _pack_12(steps), record.codes.tobytes(), text, cameras, occupancy)
 
 
-def unpack(packed: Packed, count: int, dim: int) -> tuple[Float32, Codes, tuple[NamedPlace, ...], NDArray[np.float32]]:
-    """Positions (K, 3), codes (K, D), places and cameras (N, 4, 4) of packed bytes.
+class Unpacked(NamedTuple):
+    """What was packed, as ``SceneRecord`` has it."""
+
+    pos_w: Float32
+    codes: Codes
+    places: tuple[NamedPlace, ...]
+    cameras: Float32
+    occupancy: Occupancy | None
+
+
+def unpack(packed: Packed, count: int, dim: int) -> Unpacked:
+    """Undo ``pack``.
 
     Raises:
         RepositoryError: they are not of that many keypoints, or damaged.
@@ -120,7 +136,7 @@ def unpack(packed: Packed, count: int, dim: int) -> tuple[Float32, Codes, tuple[
     pos_w = (box[0] + steps * (box[1] - box[0])).astype(np.float32)
     cameras = np.tile(np.eye(4, dtype=np.float32), (len(rows), 1, 1))
     cameras[:, :3] = rows
-    return pos_w, codes, places_of(packed.places), cameras
+    return Unpacked(pos_w, codes, places_of(packed.places), cameras, unpack_occupancy(packed.occupancy))
 
 
 def _pack_12(steps: NDArray[np.uint16]) -> bytes:

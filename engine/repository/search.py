@@ -39,7 +39,7 @@ WORDED = 100
 """Scenes at most that words find."""
 VERIFIED = 10
 """Best scenes that are asked for a camera."""
-COMPARED = 5
+COMPARED = 7
 """Best scenes that another one is aligned with."""
 SURE = 0.99
 """Confidence from which on no further scene is asked."""

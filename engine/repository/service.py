@@ -257,10 +257,10 @@ def card(row: SceneRow) -> SceneCard:
     return SceneCard(row.fingerprint, row.name, row.path, row.keypoints, row.added, there)
 
 
-def thumbnail(jpeg: bytes) -> UInt8 | None:
+def thumbnail(packed: bytes) -> UInt8 | None:
     """(h, w, 3) uint8 of a record's thumbnail; None when it is none."""
     try:
-        with Image.open(io.BytesIO(jpeg), formats=("JPEG",)) as image:
+        with Image.open(io.BytesIO(packed), formats=("JPEG", "WEBP")) as image:
             if max(image.size) > MOST_SIDE:
                 return None
             rgb: UInt8 = np.asarray(image.convert("RGB"))

@@ -3,8 +3,8 @@
 ``synchronous=FULL`` and a rollback journal: what ``add`` has returned from survives a power cut, what it has not is not
 there at all. A journal, and not a write-ahead log, because a log cannot be opened where nothing may be written.
 
-Names, codebook and postings are derived from the records, and kept by the same transactions. Format 1 had none of them:
-it is brought to format 2 where it can be written, and read as it is where not.
+Names, codebook and postings are derived from the records, and kept by the same transactions. Format 1 had none of them,
+format 2 no occupancy: both are brought to format 3 where they can be written, and read as they are where not.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from engine.repository.record import Packed, SceneRecord, pack, places_of, unpac
 from engine.repository.scenes import Changes, Named, SceneRow, SceneStore, check_record, no_scene, other_weights
 
 FILE = "repository.sqlite"
-FORMAT = 2
+FORMAT = 3
 INDEX = 1
 """Version of what is derived: another one is as good as none."""
 PAGE = 2048
@@ -43,6 +43,7 @@ CREATE TABLE condensed (
     box BLOB NOT NULL, pos BLOB NOT NULL, codes BLOB NOT NULL, places BLOB NOT NULL, cameras BLOB NOT NULL
 );
 """
+_OCCUPANCY = "ALTER TABLE condensed ADD COLUMN occupancy BLOB NOT NULL DEFAULT x''"
 _DERIVED = """
 CREATE TABLE names (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE named (
@@ -133,9 +134,10 @@ class SqliteStore:
 
     def load_all(self, ids: list[int]) -> dict[int, SceneRecord]:
         """See ``SceneStore``."""
+        late = "occupancy" if self.format > 2 else "x''"
         asked = (
             "SELECT fingerprint, name, path, weights, extent_w, keypoints, dim, thumbnail, box, pos, codes, places,"
-            " cameras FROM scenes JOIN condensed USING (id) WHERE id = ?"
+            f" cameras, {late} FROM scenes JOIN condensed USING (id) WHERE id = ?"
         )
         with self._open() as db:
             found = [(id, db.execute(asked, (id,)).fetchone()) for id in ids]
@@ -143,8 +145,8 @@ class SqliteStore:
         for id, row in found:
             if row is not None:
                 *head, extent_w, count, dim, thumbnail = row[:8]
-                pos_w, codes, places, cameras = unpack(Packed(*row[8:]), count, dim)
-                out[id] = SceneRecord(*head, pos_w, codes, extent_w, places, thumbnail, cameras)
+                pos_w, codes, places, cameras, occupancy = unpack(Packed(*row[8:]), count, dim)
+                out[id] = SceneRecord(*head, pos_w, codes, extent_w, places, thumbnail, cameras, occupancy)
         return out
 
     def codes(self, ids: list[int]) -> Iterator[tuple[int, Codes]]:
@@ -215,7 +217,7 @@ class SqliteStore:
              *record.codes.shape, record.thumbnail),
         )  # fmt: skip
         id = int(added.lastrowid or 0)
-        db.execute("INSERT INTO condensed VALUES (?, ?, ?, ?, ?, ?)", (id, *packed))
+        db.execute("INSERT INTO condensed VALUES (?, ?, ?, ?, ?, ?, ?)", (id, *packed))
         _name(db, id, packed.places)
         if words is not None:
             db.execute("INSERT INTO postings VALUES (?, ?)", (id, words.astype("<u2").tobytes()))
@@ -314,10 +316,12 @@ def open_sqlite(folder: Path, *, make: bool = False) -> SqliteStore:
         if version < 1:
             raise RepositoryError("is no repository of scenes", path=path, mend="choose another folder")
         db.execute("SELECT id FROM scenes JOIN condensed USING (id) LIMIT 1").fetchone()
-        if version == 1 and writable:
-            _derive(db)
-        elif version == 1:
-            return SqliteStore(folder, writable, format=1)
+        if version < FORMAT and writable:
+            _bring_up(db)
+        elif version < FORMAT:
+            store = SqliteStore(folder, writable, format=version)
+        if store.format == 1:
+            return store
         db.execute("SELECT 1 FROM names, named, codebook, postings LIMIT 1").fetchone()
     return store
 
@@ -333,6 +337,7 @@ def _make(folder: Path) -> None:
             db.execute("BEGIN IMMEDIATE")
             if _version(db) == 0:
                 _run(db, _SCENES + _DERIVED)
+                db.execute(_OCCUPANCY)
                 db.execute(f"PRAGMA user_version = {FORMAT}")
             db.execute("COMMIT")
     except OSError as e:
@@ -341,13 +346,16 @@ def _make(folder: Path) -> None:
         raise _failed(path, e) from e
 
 
-def _derive(db: sqlite3.Connection) -> None:
-    """From format 1 to 2, in one transaction."""
+def _bring_up(db: sqlite3.Connection) -> None:
+    """From an older format to the present one, in one transaction."""
     db.execute("BEGIN IMMEDIATE")
-    if _version(db) == 1:
+    version = _version(db)  # another process may have been first
+    if version == 1:
         _run(db, _DERIVED)
         for id, text in db.execute("SELECT id, places FROM condensed ORDER BY id").fetchall():
             _name(db, id, text)
+    if version < FORMAT:
+        db.execute(_OCCUPANCY)
         db.execute(f"PRAGMA user_version = {FORMAT}")
     db.execute("COMMIT")
 

@@ -104,8 +104,10 @@ class FakeRepository:
             case ShowPair():
                 pos_w = np.random.default_rng(0).uniform(0, 3, (400, 3)).astype(np.float32)
                 red = np.tile(np.array([200, 40, 40], np.uint8), (400, 1))
-                a = AlignedPoints(pos_w, red, np.tile(np.float32([0, 0, 1]), (400, 1)), 0.1)
-                reply(PairAligned(id=request.id, pair=PAIR, a=a, b=replace(a, rgb=red[:, ::-1])))
+                gone = pos_w[:, 0] < 1  # of the first
+                a = AlignedPoints(pos_w, red, np.tile(np.float32([0, 0, 1]), (400, 1)), 0.1, gone)
+                b = replace(a, rgb=red[:, ::-1], changed=np.zeros(400, np.bool_))
+                reply(PairAligned(id=request.id, pair=PAIR, a=a, b=b))
             case _:
                 raise AssertionError(request)
 

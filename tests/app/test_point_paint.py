@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from PySide6.QtGui import QImage
 
@@ -16,7 +18,8 @@ CAMERA = look_at(
 
 
 def points(pos_w: list[list[float]], facing_w: list[list[float]], spacing_w: float = 0.2) -> AlignedPoints:
-    return AlignedPoints(np.array(pos_w, np.float32), None, np.array(facing_w, np.float32), spacing_w)
+    pos, facing = (np.array(v, np.float32).reshape(-1, 3) for v in (pos_w, facing_w))
+    return AlignedPoints(pos, None, facing, spacing_w, np.zeros(len(pos), np.bool_))
 
 
 def test_the_nearest_is_in_front_where_it_projects() -> None:
@@ -24,7 +27,7 @@ def test_the_nearest_is_in_front_where_it_projects() -> None:
     some = points([[0, 0, 0], [0, 0, 2], [1, 0, 0]], [up, up, up])
     rgb = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255]], np.uint8)
     for order in ([0, 1, 2], [2, 1, 0]):
-        swapped = AlignedPoints(some.pos_w[order], None, some.facing_w[order], 0.2)
+        swapped = replace(some, pos_w=some.pos_w[order], facing_w=some.facing_w[order])
         out = paint_points(swapped, rgb[order], CAMERA)
         assert out[40, 40].tolist() == [0, 255, 0, 255]
         assert out[40, 60].tolist() == [0, 0, 255, 255]  # x = 40.5 + 81 * 1 / 4
@@ -37,15 +40,13 @@ def test_surfaces_seen_from_behind_and_points_behind_the_camera_are_left_out() -
     rgb = np.full((3, 3), 9, np.uint8)
     assert not paint_points(some, rgb, CAMERA).any()
     assert paint_points(some, rgb, CAMERA, facing=False)[40, 40, 3] == 255
-    empty = AlignedPoints(np.zeros((0, 3), np.float32), None, np.zeros((0, 3), np.float32), 0.2)
+    empty = points([], [])
     assert not paint_points(empty, np.zeros((0, 3), np.uint8), CAMERA).any()
 
 
 def test_in_a_hurry_there_are_fewer_and_larger() -> None:
     x = np.linspace(-1, 1, 100)
-    line = AlignedPoints(
-        np.stack([x, 0 * x, 0 * x], axis=1).astype(np.float32), None, np.tile(np.float32([0, 0, 1]), (100, 1)), 0.05
-    )
+    line = points([[at, 0.0, 0.0] for at in x], [[0.0, 0.0, 1.0]] * 100, 0.05)
     rgb = np.arange(300, dtype=np.uint16).reshape(100, 3).astype(np.uint8)
     whole, quick = paint_points(line, rgb, CAMERA), paint_points(line, rgb, CAMERA, most=10)
     assert len(np.unique(quick[quick[..., 3] > 0], axis=0)) == 10

@@ -237,6 +237,15 @@ def test_pairs_are_swiped_and_decided(repository: Window, engine: FakeEngine, qt
         every = [image.pixelColor(x, y) for x in range(0, image.width(), 4) for y in range(0, image.height(), 4)]
         return sum(c.red() > 150 and c.blue() < 90 for c in every)
 
+    def pinks() -> int:
+        image = page.view.grab().toImage()
+        every = [image.pixelColor(x, y) for x in range(0, image.width(), 4) for y in range(0, image.height(), 4)]
+        return sum(c.red() > 100 and c.blue() > 1.5 * c.green() > 0 for c in every)
+
+    assert page.changes.isEnabled()
+    assert pinks() > 0  # what the second scan has not
+    QTest.mouseClick(page.changes, LEFT, pos=QPoint(8, page.changes.height() // 2))
+    assert pinks() == 0
     whole = QRectF(page.view.rect())
     right = QRectF(whole.center().x() + 12, 0, whole.width() / 2 - 12, whole.height())
     assert reds(whole) > 0

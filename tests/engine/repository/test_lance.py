@@ -18,6 +18,7 @@ from engine.queries.prompt import Vocabulary
 from engine.repository import codebook, lance, shortlist
 from engine.repository.cli import IndexRemove
 from engine.repository.commands import listed, remove
+from engine.repository.occupancy import SOLID, Occupancy
 from engine.repository.record import NamedPlace, SceneRecord, decode
 from engine.repository.scenes import SceneStore
 from engine.repository.search import Repository
@@ -169,6 +170,28 @@ def test_many_small_pieces_are_put_together(where: str, monkeypatch: pytest.Monk
 
     assert len(library.dataset(f"{where}/scenes.lance").get_fragments()) < 6
     assert store.count() == 12
+
+
+def test_the_first_format_is_read_and_learns_of_space(where: str) -> None:
+    store = open_store(where, make=True)
+    store.add_all([record(0), record(1)])
+    table = lance._lance().dataset(f"{where}/scenes.lance")
+    table.drop_columns(["occupancy"])
+    table.update_schema_metadata({"condense": "1"})
+    store = open_store(where)
+    assert {r.occupancy for r in store.load_all([row.id for row in store.rows()]).values()} == {None}
+    space = Occupancy(np.full((2, 3, 4), SOLID, np.uint8), np.diag([0.5, 0.5, 0.5, 1.0]))
+    with ThreadPoolExecutor(2) as pool:  # both find it old
+        list(pool.map(store.add, [replace(record(n), occupancy=space) for n in (2, 3)]))
+    known = {r.name: r.occupancy for r in store.load_all([row.id for row in store.rows()]).values()}
+    assert known["room 0"] is None
+    for name in ("room 2", "room 3"):
+        again = known[name]
+        assert again is not None
+        assert (again.states == SOLID).all()
+        assert again.states.shape == (2, 3, 4)
+    told = lance._lance().dataset(f"{where}/scenes.lance").schema.metadata
+    assert int(told[b"condense"]) == lance.FORMAT
 
 
 def test_what_is_no_repository_is_told(where: str, tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from scipy.spatial import KDTree
 
 from engine.api.repository import AlignedPoints
 from engine.grid.stored import FORMAT
-from engine.repository.pairs import blocks, means, normals, scene_points
+from engine.repository.occupancy import FREE, SOLID, Occupancy
+from engine.repository.pairs import Cells, blocks, differing, means, normals, scene_points
 from engine.repository.record import SceneRecord
 from engine.results import ResultStore
 from engine.scene_state import GRID_FILE
@@ -48,8 +49,8 @@ def test_blocks_are_never_too_many_and_lose_no_voxel(seed: int, most: int) -> No
         assert np.ptp(index[block == b], axis=0).max() < size
 
 
-def points_of(scene: SceneRecord, cache: Path, to: np.ndarray) -> AlignedPoints:
-    job = scene_points(scene, cache, to)
+def points_of(scene: SceneRecord, cache: Path, to: np.ndarray, differ: Cells | None = None) -> AlignedPoints:
+    job = scene_points(scene, cache, to, differ)
     while True:
         try:
             next(job)
@@ -89,3 +90,20 @@ def test_a_stored_grid_is_shown_in_its_colours_and_moved(tmp_path: Path) -> None
     np.testing.assert_allclose(found.pos_w.min(axis=0), [10.5, 0.5, 3.5], atol=1e-6)
     np.testing.assert_allclose(found.facing_w, np.tile([0, 0, 1], (64, 1)), atol=1e-6)
     assert points_of(replace(scene, fingerprint="other"), tmp_path / "cache", to).rgb is None
+
+
+def test_what_only_one_scan_has_is_marked_in_it(tmp_path: Path) -> None:
+    """Two floors of 4 x 4, one with a box of 1 x 1 on it; the other's world is twice as large."""
+    states = np.full((16, 16, 8), FREE, np.uint8)
+    states[:, :, 0] = SOLID
+    boxed = states.copy()
+    boxed[4:8, 4:8, 1:5] = SOLID
+    small, large = np.diag([0.25, 0.25, 0.25, 1.0]), np.diag([0.5, 0.5, 0.5, 1.0])
+    pos_w = np.float32([[1.5, 1.5, 0.8], [1.5, 1.5, 0.1], [3.5, 3.5, 0.1], [9, 9, 9]])
+    a = replace(record(0, keypoints=4), pos_w=pos_w, occupancy=Occupancy(boxed, small))
+    b = replace(record(1, keypoints=4), pos_w=2 * pos_w, occupancy=Occupancy(states, large))
+    to = np.diag([2.0, 2, 2, 1])
+    assert points_of(a, tmp_path, to, differing(a, b, to)).changed.tolist() == [True, False, False, False]
+    assert not points_of(b, tmp_path, np.eye(4), differing(b, a, np.linalg.inv(to))).changed.any()
+    assert differing(a, replace(b, occupancy=None), to) is None
+    assert not points_of(a, tmp_path, to).changed.any()

@@ -52,9 +52,9 @@ from tests.engine.repository.test_align import moved
 T = TypeVar("T", bound=Reply)
 
 
-def jpeg(width: int = 8, height: int = 6) -> bytes:
+def picture(width: int = 8, height: int = 6, kind: str = "WEBP") -> bytes:
     out = io.BytesIO()
-    Image.new("RGB", (width, height), (200, 40, 40)).save(out, "JPEG")
+    Image.new("RGB", (width, height), (200, 40, 40)).save(out, kind)
     return out.getvalue()
 
 
@@ -62,7 +62,7 @@ def jpeg(width: int = 8, height: int = 6) -> bytes:
 def service(tmp_path: Path) -> RepositoryService:
     """Four rooms, of which the last is a second scan of the first."""
     store = open_store(tmp_path / "repo", make=True)
-    first = replace(record(0, keypoints=120, places=(NamedPlace("sofa", 0.9, (1.0, 2.0, 3.0)),)), thumbnail=jpeg())
+    first = replace(record(0, keypoints=120, places=(NamedPlace("sofa", 0.9, (1.0, 2.0, 3.0)),)), thumbnail=picture())
     for scene in (first, record(1, keypoints=120), record(2, keypoints=120), moved(first, 5, kept=90)[0]):
         store.add(scene)
     made = RepositoryService(device="cpu", cache=tmp_path / "cache", seed=0)
@@ -87,14 +87,16 @@ def test_scenes_are_listed_with_the_thumbnails_that_can_be_read(service: Reposit
     assert listed.writable
     assert not listed.scenes[0].there  # /rooms/0 is nowhere
     (pictures,) = said(iter(replies), SceneThumbnails)
-    assert list(pictures.rgb) == [listed.scenes[0].key, "again-5"]  # the others' are no JPEG
+    assert list(pictures.rgb) == [listed.scenes[0].key, "again-5"]  # the others' are none
     assert pictures.rgb["print-0"].shape == (6, 8, 3)
 
 
 def test_what_is_no_thumbnail_is_none() -> None:
     assert thumbnail(b"") is None
-    assert thumbnail(jpeg()[:40]) is None
-    assert thumbnail(jpeg(2000, 10)) is None
+    assert thumbnail(picture(kind="JPEG")) is not None  # as older versions wrote them
+    assert thumbnail(picture(kind="PNG")) is None
+    assert thumbnail(picture()[:40]) is None
+    assert thumbnail(picture(2000, 10)) is None
 
 
 def test_a_removed_scene_can_be_put_back_whole(service: RepositoryService) -> None:
@@ -209,7 +211,7 @@ def tiny_record(folder: Path) -> tuple[SceneRecord, PhotoQuery]:
     base = record(3, keypoints=len(pos_w))
     scene = replace(
         base, fingerprint=capture.fingerprint, path=str(folder), pos_w=pos_w, codes=encode(described), extent_w=4.0,
-        cameras=np.stack([v.camera.c2w for v in capture.views]).astype(np.float32), thumbnail=jpeg(),
+        cameras=np.stack([v.camera.c2w for v in capture.views]).astype(np.float32), thumbnail=picture(),
     )  # fmt: skip
     a = 2 * np.pi / 8 + 0.1
     camera = look_at([3 * np.cos(a), 3 * np.sin(a), 1.7], [0, 0, 0.4], [0, 0, 1], fov_y=50, width=320, height=240)

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.api.errors import RepositoryError
+from engine.repository.occupancy import SOLID, Occupancy
 from engine.repository.record import NamedPlace, SceneRecord, decode, encode, pack, unpack
 from engine.repository.search import Repository
 from engine.repository.store import _SCENES, FILE, open_store
@@ -103,7 +104,7 @@ def made_by_format_1(folder: Path, scenes: list[SceneRecord]) -> None:
             packed = pack(scene)
             lo, hi = np.frombuffer(packed.box, "<f8").reshape(2, 3)
             pos = np.round((scene.pos_w.astype(np.float64) - lo) / (hi - lo) * 65535).astype("<u2").tobytes()
-            db.execute("INSERT INTO condensed VALUES (?,?,?,?,?,?)", (id, *packed._replace(pos=pos)))
+            db.execute("INSERT INTO condensed VALUES (?,?,?,?,?,?)", (id, *packed._replace(pos=pos)[:5]))
 
 
 @pytest.mark.parametrize("writable", [True, False])
@@ -130,6 +131,27 @@ def test_the_first_format_is_read_and_brought_up_where_it_can_be(
         assert (tmp_path / FILE).read_bytes() == before
         with pytest.raises(RepositoryError, match="nothing can be written"):
             store.add(record(4))
+
+
+@pytest.mark.parametrize("writable", [True, False])
+def test_the_second_format_knows_nothing_of_space_and_learns_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writable: bool
+) -> None:
+    store = open_store(tmp_path, make=True)
+    store.add(record(1, places=(LAMP,)))
+    with sqlite3.connect(tmp_path / FILE) as db:
+        db.execute("ALTER TABLE condensed DROP COLUMN occupancy")
+        db.execute("PRAGMA user_version = 2")
+    monkeypatch.setattr(os, "access", lambda *_: writable)
+    store = open_store(tmp_path)
+    assert store.load(1).occupancy is None
+    assert store.named({"lamp"}) == [(1, "lamp", 0.75)]
+    if writable:
+        space = Occupancy(np.full((2, 3, 4), SOLID, np.uint8), np.eye(4))
+        store.add(replace(record(2), occupancy=space))
+        again = open_store(tmp_path).load(2).occupancy
+        assert again is not None
+        np.testing.assert_array_equal(again.states, space.states)
 
 
 def test_a_full_disk_leaves_the_first_format_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,7 +198,7 @@ def test_bytes_that_rot_are_an_error_or_the_truth(place: int, rot: bytes) -> Non
     at = place % max(1, len(damaged[which]))
     damaged[which] = damaged[which][:at] + rot + damaged[which][at + 2 * len(rot) :]
     try:
-        pos_w, codes, _, cameras = unpack(type(packed)(*damaged), 64, DIM)
+        pos_w, codes, _, cameras, _ = unpack(type(packed)(*damaged), 64, DIM)
     except RepositoryError:
         return
     assert pos_w.shape == (64, 3)
