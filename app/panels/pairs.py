@@ -21,7 +21,7 @@ SAID = {"duplicate": "marked as duplicate", "different": "both are kept", None: 
 def agreement(pair: ScenePair) -> str:
     """On what two scenes agree, and whether things seem to have been moved between the two scans."""
     agree = f"{pair.inliers} keypoints agree · {pair.overlap:.0%} overlaps"
-    return f"{agree} · things were moved or replaced" if pair.changed else agree
+    return f"things were moved or replaced · {agree}" if pair.changed else agree
 
 
 class DecisionButtons(QWidget):

@@ -1,4 +1,4 @@
-"""Which space of a scene is solid, which is free, and which nobody saw, in coarse cells: half a kilobyte by which two
+"""Which space of a scene is solid, which is free, and which nobody saw, in coarse cells: about a kilobyte by which two
 scans of one place contradict each other where something was moved (occupancy grids: Moravec and Elfes, ICRA 1985)."""
 
 from __future__ import annotations
