@@ -161,6 +161,33 @@ def test_a_capture_without_depth_is_fitted(capture: Capture) -> None:
     assert {i for i, _ in wrapped.reads} == set(range(8))
 
 
+def median_depth_error(grid: RadianceGrid, capture: Capture) -> float:
+    errors = []
+    for view in capture.views:
+        truth = capture.read(view.index, depth=True).depth_z
+        depth_z = render_colour(grid, view.camera.fitted(max(truth.shape)))[2]
+        errors.append(np.abs(depth_z - truth)[truth > 0])
+    return float(np.median(np.concatenate(errors)))
+
+
+def test_without_depth_surfaces_come_from_stereo(capture: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    views = Wrapped(capture, views=without_depth)
+    few = replace(SETTINGS, steps=6)
+    grid = finish(fit_grid(views, few))
+    monkeypatch.setattr("engine.grid.fit.LEAST_KNOWN", 2.0)
+    fog = finish(fit_grid(views, few))
+    assert median_depth_error(grid, capture) < 2 * grid.spec.voxel
+    assert median_depth_error(grid, capture) < median_depth_error(fog, capture) / 3
+
+
+@pytest.mark.parametrize("kept", [1, 2])
+def test_few_photos_without_depth_are_fitted_from_fog(capture: Capture, kept: int) -> None:
+    apart = Wrapped(capture, views=lambda v: replace(without_depth(v), held_out=v.index not in (0, 4)[:kept]))
+    grid = finish(fit_grid(apart, SETTINGS))
+    assert len(grid.index) > 0
+    assert grid.meta["psnr"] is not None
+
+
 @pytest.mark.parametrize("bounded", [True, False])
 def test_unbounded_scenes_get_shells(capture: Capture, bounded: bool) -> None:
     grid = finish(fit_grid(Wrapped(capture, bounded=bounded), SETTINGS))
