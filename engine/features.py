@@ -10,6 +10,7 @@ import numpy as np
 from engine.api.errors import CacheError, CaptureError, WeightsError
 from engine.api.jobs import Job, Progress
 from engine.api.scene import UInt8
+from engine.captures.upright import quarter_turns
 from engine.encoders import load_encoder
 from engine.encoders.image import ImageEncoder
 from engine.encoders.pca import ColourBasis
@@ -64,6 +65,8 @@ def _load_volume(encoder: ImageEncoder) -> VolumeEncoder | None:
 class ViewFeatureSet:
     """Feature maps of a capture's photos by one encoder: encoded once, stored, held in a bank for queries.
 
+    Photos that lie on their side are encoded upright.
+
     Raises:
         WeightsError: an encoder cannot be loaded.
 
@@ -87,6 +90,7 @@ class ViewFeatureSet:
         self._capture = capture
         self._store = store
         self._fresh: list[int] = []
+        self._turns = [quarter_turns(v.camera, capture.up_w) for v in capture.views]
         self._restore()
 
     @property
@@ -137,13 +141,18 @@ class ViewFeatureSet:
         if view in self.bank:
             return
         rgb = self._capture.read(view, max_side=READ_SIDE).rgb
-        features = yield from self.encoder.encode_slices(rgb)
+        features = yield from self.encoder.encode_turned(rgb, self._turns[view])
         if view in self.bank:  # a click wanted it too while we gave way
             return
         self.bank.add_view(view, features)
         self._fresh.append(view)
         if len(self.bank.views()) >= BASIS_VIEWS:
             self._fix_basis()
+
+    @property
+    def _stored_as(self) -> str:
+        """What the stored maps must be of: those of photos that lie on their side were once encoded as they lie."""
+        return self.encoder.id + ("" if not any(self._turns) else "-upright")
 
     def _fix_basis(self) -> None:
         if self.basis is None and self.bank.views():
@@ -177,14 +186,14 @@ class ViewFeatureSet:
         write_features(
             self.path(ship),
             capture=self._capture.fingerprint,
-            encoder=self.encoder.id,
+            encoder=self._stored_as,
             maps={v: (codes, scale.astype(np.float16)) for v in self.views() for codes, scale in [self.bank.codes(v)]},
             basis=dict(self.basis.to_arrays()),
         )
 
     def _restore(self) -> None:
         found = self._store.read(self.file_name, self._capture.fingerprint)
-        if found is None or found[1].get("encoder") != self.encoder.id:
+        if found is None or found[1].get("encoder") != self._stored_as:
             return
         try:
             maps, basis = parse_features(found[0], len(self._capture.views))

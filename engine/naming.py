@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from engine.api.camera import Camera
 from engine.api.jobs import Job, Progress, told_as
 from engine.api.scene import Float32, UInt8
+from engine.captures.upright import LEVEL
 from engine.carry import rows_beside
 from engine.grid.coarse import Coarse, coarsened_slices
 from engine.grid.lift import LiftAccumulator
 from engine.grid.places import grown
 from engine.march import surface_along
-from engine.photo_names import CONTEXT, LEVEL, TEMPERATURE, asked_photos, gathered, read_cells
+from engine.photo_names import CONTEXT, TEMPERATURE, asked_photos, gathered, read_cells
 from engine.queries.prompt import Answer, Namer, Vocabulary, answers
 from engine.results import FORMAT, ResultStore
 from engine.storage import digest, write_tensors

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.api.camera import Camera
 from engine.api.jobs import Job, Progress, told_as
 from engine.api.scene import Float32, UInt8
+from engine.captures.upright import quarter_turns
 
 if TYPE_CHECKING:
     from engine.captures import Capture
@@ -25,8 +24,6 @@ TEMPERATURE = 2.0
 """Of the classes at a cell: the network was taught whole images, and is too sure of what it sees of parts."""
 CONTEXT = 1.0
 """Weight of the whole photo's logits beside a cell's own: what is there at all is likelier at each place."""
-LEVEL = 0.3
-"""Of a photo's plane, the least share of the upright for it to have an up."""
 LEAST_CELLS = 4
 """A block that fewer cells show is that much less sure."""
 
@@ -42,13 +39,6 @@ def asked_photos(capture: Capture) -> list[int]:
     """The views whose photos are asked."""
     places = np.unique(np.linspace(0, len(capture.views) - 1, MOST_PHOTOS).round().astype(int))
     return [capture.views[n].index for n in places] if capture.views else []
-
-
-def quarter_turns(camera: Camera, up_w: NDArray[np.float64]) -> int:
-    """By how many quarter turns, anticlockwise, a photo stands upright: many lie on their side, and the classifier was
-    taught upright ones. None where the camera looks along the upright."""
-    right, down, _ = camera.c2w[:3, :3].T @ up_w
-    return round(math.atan2(right, -down) / (math.pi / 2)) % 4 if math.hypot(right, down) > LEVEL else 0
 
 
 def read_cells(capture: Capture, network: ClassNetwork, known: dict[int, UInt8]) -> Job[None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,6 +18,8 @@ OUTLIERS = 0.15
 UPRIGHT, SIDEWAYS, OVERTURNED = 0.6, 0.15, 0.1
 """How often a photo is stored each way (sideways: either of two ways)."""
 LOOKS_UP = 4.0
+LEVEL = 0.3
+"""Of a photo's plane, the least share of the upright for it to have an up."""
 
 
 def estimate_up(cameras: Sequence[Camera], points_w: NDArray | None = None) -> Float64:
@@ -44,6 +47,13 @@ def estimate_up(cameras: Sequence[Camera], points_w: NDArray | None = None) -> F
     if not decided and points_w is not None and len(points_w) >= 100:
         return up * _standing_sign(np.asarray(points_w, np.float64), up)
     return up if plus >= minus else -up
+
+
+def quarter_turns(camera: Camera, up_w: NDArray) -> int:
+    """By how many quarter turns, anticlockwise (``np.rot90``), a photo stands upright: many lie on their side, and
+    networks were taught upright ones. None where the camera looks along the upright (3,)."""
+    right, down, _ = camera.c2w[:3, :3].T @ up_w
+    return round(math.atan2(right, -down) / (math.pi / 2)) % 4 if math.hypot(right, down) > LEVEL else 0
 
 
 def _sphere(n: int) -> Float64:

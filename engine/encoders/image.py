@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -39,6 +40,12 @@ class ImageEncoder(ABC):
         Raises:
             QueryError: not an RGB image of bytes.
         """
+
+    def encode_turned(self, rgb: UInt8, turns: int) -> Job[Float32]:
+        """The map (h, w, D) of a photo that is upright after so many quarter turns anticlockwise (``np.rot90``), as it
+        lies: what an encoder says of a thing changes with how that lies."""
+        features = yield from self.encode_slices(np.ascontiguousarray(np.rot90(rgb, turns)))
+        return np.ascontiguousarray(np.rot90(features, -turns))
 
     def encode(self, rgb: UInt8) -> Float32:
         """Encode one image in one go: (H, W, 3) uint8 to (h, w, D) float32."""

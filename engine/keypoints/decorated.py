@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from engine.api.errors import CaptureError, QueryError
 from engine.api.jobs import Job, Progress
 from engine.api.scene import Float32, UInt8
+from engine.captures.upright import quarter_turns
 from engine.grid.lift import LiftAccumulator
 from engine.keypoints.detect import keypoints_3d
 from engine.keypoints.network import LOCAL_DIM, KeypointDetector, load_keypoints
@@ -110,10 +111,12 @@ def decorate(
         except CaptureError as e:
             wrong.append(e.text())
             continue
-        logits, described = detector.maps(rgb)
+        turns = quarter_turns(view.camera, capture.up_w)
+        logits, described = detector.maps(np.ascontiguousarray(np.rot90(rgb, turns)))
         yield Progress(done, len(capture.views), "views", "scoring voxels")
-        yield from _each(scores.add_slices(view.camera, logits.sigmoid()[..., None].cpu().numpy()))
-        yield from _each(local.add_slices(view.camera, described.cpu().numpy()))
+        for into, values in ((scores, logits.sigmoid()[..., None]), (local, described)):
+            as_it_lies = np.ascontiguousarray(np.rot90(values.cpu().numpy(), -turns))
+            yield from _each(into.add_slices(view.camera, as_it_lies))
     if len(wrong) == len(capture.views):
         mend = "choose a capture with photos"
         raise CaptureError("no photo to find keypoints in", path=capture.path, found="; ".join(wrong[:1]), mend=mend)

@@ -23,6 +23,7 @@ from engine.api.errors import QueryError
 from engine.api.jobs import Job, Progress, finish
 from engine.api.scene import Float32
 from engine.bare.own_views import lift_own_views
+from engine.captures.upright import quarter_turns
 from engine.encoders import load_encoder
 from engine.encoders.image import ImageEncoder
 from engine.encoders.volume.working import MOST, WorkingVoxels
@@ -254,12 +255,13 @@ def _row(capture: str, features: str, found: _Found, truth: str, things: NDArray
 def _encode(
     capture: Capture, views: Sequence[DepthView], encoder: ImageEncoder, needed: Sequence[int]
 ) -> Job[FeatureBank]:
-    """Maps of the needed views under their places."""
+    """Maps of the needed views under their places, as the window makes them: of upright photos."""
     bank = FeatureBank(encoder.dim)
     for done, place in enumerate(needed):
         yield Progress(done, len(needed), "views", f"encoding with {encoder.name}")
         rgb = capture.read(views[place].index, max_side=LONG_SIDE).rgb
-        bank.add_view(place, (yield from encoder.encode_slices(rgb)))
+        turns = quarter_turns(views[place].camera, capture.up_w)
+        bank.add_view(place, (yield from encoder.encode_turned(rgb, turns)))
     return bank
 
 

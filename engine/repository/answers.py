@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ from engine.api.repository import (
 )
 from engine.captures import open_capture
 from engine.repository.photo import describe_photo, read_photo
-from engine.repository.search import CONFIDENT, thing
+from engine.repository.search import CONFIDENT, find_photo, thing
 from engine.repository.service import card, thumbnail
 from engine.scene_state import without_replies
 
@@ -61,8 +62,9 @@ def by_photo(service: RepositoryService, request: FindByPhoto) -> Iterator[Reply
     _, encoder = service.encoder(request.encoder)
     detector = load_keypoints(resolve_device(service.device))
     yield None
-    photo = yield from without_replies(describe_photo(rgb, focal, encoder, detector))
-    ranked = service.repository.by_photo(photo, service.seed)[:COUNT]
+    describe = partial(describe_photo, rgb, focal, encoder, detector)
+    photo, ranked = yield from without_replies(find_photo(service.repository, describe, service.seed))
+    ranked = ranked[:COUNT]
     results = tuple(
         FoundScene(
             card(r.row), r.score, r.confidence, 0 if r.pose is None else r.pose.count,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,10 @@ from engine.repository.align import Alignment
 from engine.repository.answers import check_words
 from engine.repository.cli import Align, Duplicates, IndexAdd, IndexList, IndexRemove, Localize, Search
 from engine.repository.many import outcomes
-from engine.repository.photo import PhotoQuery, describe_photo, read_photo
+from engine.repository.photo import describe_photo, read_photo
 from engine.repository.pose import Pose
 from engine.repository.scenes import SceneRow
-from engine.repository.search import CONFIDENT, Alike, Ranked, Repository
+from engine.repository.search import CONFIDENT, Alike, Describe, Ranked, Repository, find_photo
 from engine.repository.shortlist import build_index, index_due
 from engine.repository.store import open_store
 
@@ -225,11 +226,12 @@ def _opened(folder: str) -> Repository:
 
 
 def _ranked(repository: Repository, path: Path, command: Search | Localize) -> list[Ranked]:
-    photo = _photo(path, command, repository)
-    return repository.by_photo(photo, command.seed)
+    describe = _describer(path, command, repository)
+    _, ranked = run_job(f"Looking for {path.name}", find_photo(repository, describe, command.seed))
+    return ranked
 
 
-def _photo(path: Path, command: Search | Localize, repository: Repository) -> PhotoQuery:
+def _describer(path: Path, command: Search | Localize, repository: Repository) -> Describe:
     from engine.encoders import load_encoder
     from engine.keypoints.network import load_keypoints
     from engine.runtime import resolve_device
@@ -242,7 +244,7 @@ def _photo(path: Path, command: Search | Localize, repository: Repository) -> Ph
     device = resolve_device(command.device)
     encoder = load_encoder(command.encoder, device)
     repository.check_weights(encoders_id(encoder))
-    return run_job(f"Encoding {path.name}", describe_photo(rgb, focal, encoder, load_keypoints(device)))
+    return partial(describe_photo, rgb, focal, encoder, load_keypoints(device))
 
 
 def _by_words(repository: Repository, text: str, count: int) -> dict[str, Any]:

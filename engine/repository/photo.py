@@ -95,10 +95,23 @@ def _from_exif(path: Path, read: Callable[[Image.Exif], Value]) -> Value | None:
 
 
 def describe_photo(
-    rgb: UInt8, focal: float | None, encoder: ImageEncoder, detector: KeypointDetector
+    rgb: UInt8, focal: float | None, encoder: ImageEncoder, detector: KeypointDetector, turns: int = 0
 ) -> Job[PhotoQuery]:
-    """Keypoints of a photo (H, W, 3) with the encoder's features."""
-    found = detector.detect(rgb, COUNT)
-    features = yield from encoder.encode_slices(rgb)
+    """Keypoints of a photo (H, W, 3) with the encoder's features.
+
+    Args:
+        rgb: the photo.
+        focal: in its pixels, None: unknown.
+        encoder: of the features.
+        detector: of the keypoints.
+        turns: how often the photo is turned by ``np.rot90`` before it is looked at; keypoints are told where they are
+            in the photo as it was given.
+    """
+    turned = np.ascontiguousarray(np.rot90(rgb, turns))
+    found = detector.detect(turned, COUNT)
+    features = yield from encoder.encode_slices(turned)
     height, width = rgb.shape[:2]
-    return PhotoQuery(found.rel * [width, height], sample_many(features, found.rel), (width, height), focal)
+    rel = found.rel
+    for _ in range(turns % 4):  # a quarter back: right of a turned photo is down in the one before
+        rel = np.stack([1 - rel[:, 1], rel[:, 0]], axis=1)
+    return PhotoQuery(rel * [width, height], sample_many(features, found.rel), (width, height), focal)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -45,6 +45,9 @@ SURE = 0.99
 """Confidence from which on no further scene is asked."""
 CONFIDENT = 0.5
 """Least confidence of an answer; below, the photo is of nothing here."""
+TURNS = (0, 1, 3, 2)
+"""Quarter turns of a photo, in the order in which they are tried until it is found: scenes are encoded upright, and a
+photo may lie on its side and not say so."""
 _UNIT = (127 / LARGEST_ENTRY) ** 2
 
 
@@ -66,6 +69,25 @@ class Ranked:
     def confidence(self) -> float:
         """In [0, 1]."""
         return 0.0 if self.pose is None else self.pose.confidence
+
+
+Describe = Callable[[int], Job["PhotoQuery"]]
+"""A photo's keypoints, looked at after so many quarter turns; see ``describe_photo``."""
+
+
+def find_photo(repository: Repository, describe: Describe, seed: int = 0) -> Job[tuple[PhotoQuery, list[Ranked]]]:
+    """The scenes that a photo may show, however it lies, and its keypoints as it was found by; as it lies if it was
+    not."""
+    first: tuple[PhotoQuery, list[Ranked]] | None = None
+    for turns in TURNS:
+        photo = yield from describe(turns)
+        ranked = repository.by_photo(photo, seed)
+        if ranked and ranked[0].confidence >= CONFIDENT:
+            return photo, ranked
+        first = first or (photo, ranked)
+        yield Progress(0, 0, "photos")
+    assert first is not None
+    return first
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,8 @@ import pytest
 
 from engine.api.camera import Camera, look_at
 from engine.api.jobs import finish
-from engine.photo_names import CONTEXT, LEAST_CELLS, TEMPERATURE, cell_chances, gathered, quarter_turns
+from engine.captures.upright import quarter_turns
+from engine.photo_names import CONTEXT, LEAST_CELLS, TEMPERATURE, cell_chances, gathered
 
 
 def test_chances_are_probabilities_and_the_whole_photo_counts() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,13 @@ from PIL import Image
 
 from engine.api.camera import look_at
 from engine.api.errors import QueryError, RepositoryError
+from engine.api.jobs import Job, Progress, finish
 from engine.encoders.words import WordEncoder
 from engine.queries.prompt import Vocabulary
 from engine.repository.photo import PhotoQuery, film_focal, read_photo
 from engine.repository.pose import mutual_nearest, place
 from engine.repository.record import NamedPlace, decode
-from engine.repository.search import Repository, thing
+from engine.repository.search import CONFIDENT, Repository, find_photo, thing
 from engine.repository.store import open_store
 from tests.engine.repository.made import record, unit
 
@@ -76,6 +78,28 @@ def test_a_photo_of_nothing_here_is_not_believed(repository: Repository) -> None
     rng = np.random.default_rng(5)
     photo = PhotoQuery(rng.uniform(0, 480, (512, 2)), unit(rng, 512), (640, 480), None)
     assert all(r.confidence < 0.5 for r in repository.by_photo(photo))
+
+
+def test_a_photo_is_found_however_it_lies_and_told_as_it_lies_if_it_is_not(repository: Repository) -> None:
+    rng = np.random.default_rng(5)
+    strange = [PhotoQuery(rng.uniform(0, 480, (99, 2)), unit(rng, 99), (640, 480), None) for _ in range(4)]
+    scene = repository.store.load(repository.rows[19].id)
+    camera = look_at([6.0, 1.0, 2.0], [0, 0, 0], [0, 0, 1], fov_y=45, width=640, height=480)
+    pos_px, _ = camera.project(scene.pos_w.astype(np.float64))
+    there = PhotoQuery(pos_px, decode(scene.codes), (640, 480), float(camera.intrinsics[0, 0]))
+    asked: list[int] = []
+
+    def describe(turns: int, right: int | None) -> Job[PhotoQuery]:
+        asked.append(turns)
+        yield Progress(0, 1, "photos")
+        return there if turns == right else strange[turns]
+
+    for right, tried in ((0, [0]), (1, [0, 1]), (2, [0, 1, 3, 2]), (3, [0, 1, 3]), (None, [0, 1, 3, 2])):
+        asked.clear()
+        photo, ranked = finish(find_photo(repository, partial(describe, right=right)))
+        assert asked == tried
+        assert photo is (strange[0] if right is None else there)
+        assert (ranked[0].confidence >= CONFIDENT) == (right is not None)
 
 
 def test_nothing_in_nothing_out(repository: Repository) -> None:
