@@ -158,5 +158,10 @@ def test_space_and_keypoints_tell_what_was_moved() -> None:
     assert not replace(some, patch=LARGEST_PATCH).changed
     moved = replace(some, patch=LARGEST_PATCH + 1, inliers=np.ones(30, np.bool_))
     assert moved.changed
-    assert moved.count == 30
+    assert moved.count == 70
     assert moved.confidence < 0.5
+    assert replace(moved, beside=150).confidence > 0.9
+    assert replace(moved, inliers=np.ones(90, np.bool_)).confidence > 0.9
+    strange = replace(moved, beside=150, agreement=0.1)
+    assert strange.count == 30
+    assert strange.confidence < 0.5
