@@ -9,13 +9,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from engine.grid.fit import FitSettings, fit_grid
+    from engine.grid.fit import fit_grid
     from engine.grid.lift import LiftAccumulator, LiftedFeatures, lift_features
     from engine.grid.radiance import RadianceGrid
+    from engine.grid.settings import FitSettings
     from engine.grid.spec import GridSpec
 
 _HOME = {
-    "FitSettings": "fit",
+    "FitSettings": "settings",
     "GridSpec": "spec",
     "LiftAccumulator": "lift",
     "LiftedFeatures": "lift",

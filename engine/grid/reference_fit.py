@@ -11,10 +11,11 @@ from torch import Tensor
 
 from engine.api.jobs import Job
 from engine.grid.environment import Environment
-from engine.grid.fit import Fit, FitSettings, OnUpdate
+from engine.grid.fit import Fit, OnUpdate
 from engine.grid.level import Level
 from engine.grid.photos import CaptureLike, PhotoBank
 from engine.grid.radiance import RadianceGrid
+from engine.grid.settings import FitSettings
 from engine.march.reference import DeviceGrid, Rays, composite, environment_colour, sample, span, weigh
 
 Float32 = NDArray[np.float32]
