@@ -91,7 +91,14 @@ class ViewFeatureSet:
         self._store = store
         self._fresh: list[int] = []
         self._turns = [quarter_turns(v.camera, capture.up_w) for v in capture.views]
+        # photos that lie on their side were once encoded as they lie: what was stored of these is another thing
+        self._way = "-upright" if any(self._turns) else ""
         self._restore()
+
+    @property
+    def key(self) -> str:
+        """What is stored of these maps, lifted or named, belongs to this."""
+        return self.id + self._way
 
     @property
     def dim(self) -> int:
@@ -149,11 +156,6 @@ class ViewFeatureSet:
         if len(self.bank.views()) >= BASIS_VIEWS:
             self._fix_basis()
 
-    @property
-    def _stored_as(self) -> str:
-        """What the stored maps must be of: those of photos that lie on their side were once encoded as they lie."""
-        return self.encoder.id + ("" if not any(self._turns) else "-upright")
-
     def _fix_basis(self) -> None:
         if self.basis is None and self.bank.views():
             cells = np.concatenate([self.bank.map(v).reshape(-1, self.dim) for v in self.bank.views()[:BASIS_VIEWS]])
@@ -186,14 +188,14 @@ class ViewFeatureSet:
         write_features(
             self.path(ship),
             capture=self._capture.fingerprint,
-            encoder=self._stored_as,
+            encoder=self.encoder.id + self._way,
             maps={v: (codes, scale.astype(np.float16)) for v in self.views() for codes, scale in [self.bank.codes(v)]},
             basis=dict(self.basis.to_arrays()),
         )
 
     def _restore(self) -> None:
         found = self._store.read(self.file_name, self._capture.fingerprint)
-        if found is None or found[1].get("encoder") != self._stored_as:
+        if found is None or found[1].get("encoder") != self.encoder.id + self._way:
             return
         try:
             maps, basis = parse_features(found[0], len(self._capture.views))

@@ -132,7 +132,7 @@ def lift(grid: RadianceGrid, maps: ViewFeatureSet, capture: Capture, store: Resu
     assert maps.basis is not None
     views = maps.views()
     done = Progress(len(views), len(views), "views", NOTE)
-    key = digest(grid.index.tobytes(), grid.sigma.tobytes(), ",".join(map(str, views)), maps.id)
+    key = digest(grid.index.tobytes(), grid.sigma.tobytes(), ",".join(map(str, views)), maps.key)
     name = f"lifted-{digest(maps.id)}.safetensors"
     stored = store.read(name, capture.fingerprint)
     found = None if stored is None or stored[1].get("key") != key else _parse(stored[0], len(grid.index), maps.dim)

@@ -119,7 +119,7 @@ def name_scene(
     coarse, parent = yield from coarsened_slices(grid, MOST)
     yield Progress(0, 1, "views", NOTE)
     views = [] if maps is None else maps.views()
-    of = "bare" if maps is None else maps.id
+    of = "bare" if maps is None else maps.key
     key = digest(grid.index.tobytes(), grid.sigma.tobytes(), ",".join(map(str, views)), of, id)
     kept = _Kept(store, "names.safetensors", capture.fingerprint, key, least=0)
     chances = kept.read(len(coarse.index), len(vocabulary.names))

@@ -267,7 +267,7 @@ class SceneState:
             raise QueryError("there are no features on the scene yet", mend="wait until the photos are encoded")
         features = self.features
         device = resolve_device(self.device)
-        job = stored_or_decorated(self.capture, self.lifted, features.id, self.store, device)
+        job = stored_or_decorated(self.capture, self.lifted, features.key, self.store, device)
         self.keypoints = found = yield from report(request, job)
         yield SceneKeypoints(
             id=request.id,

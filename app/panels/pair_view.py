@@ -14,6 +14,7 @@ from app.panels.point_paint import paint_points, tinted
 from app.theme import DARK, GAP, Theme
 from engine.api.camera import Camera, look_at
 from engine.api.repository import AlignedPoints, PairAligned
+from engine.api.scene import UInt8
 
 KNOB_PX = 8.0
 HURRY = 25_000
@@ -38,6 +39,7 @@ class PairView(QWidget):
         self._theme: Theme = DARK
         self._pair: PairAligned | None = None
         self._names = ("", "")
+        self._colours: list[UInt8] = []  # of the points of both scenes, for they are painted at each move of the mouse
         self._images: list[QImage] = []
         self._yaw, self._pitch, self._near = YAW, PITCH, 1.0
         self._last = QPointF()
@@ -58,17 +60,17 @@ class PairView(QWidget):
         changed = pair is not self._pair
         self._pair, self._names = pair, names
         if changed:
-            self._render()
+            self._recolour()
 
     def set_theme(self, theme: Theme) -> None:
         self._theme = theme
-        self._render()
+        self._recolour()
 
     def set_style(self, *, blend: bool, two_colours: bool, changes: bool) -> None:
         recolour = (two_colours, changes) != (self.two_colours, self.changes)
         self.blend, self.two_colours, self.changes = blend, two_colours, changes
         if recolour:
-            self._render()
+            self._recolour()
         self.update()
 
     def set_split(self, split: float) -> None:
@@ -90,21 +92,30 @@ class PairView(QWidget):
         size = (max(1, round(self.width() * ratio)), max(1, round(self.height() * ratio)))
         return look_at(eye, (lo + hi) / 2, z, fov_y=FOV_Y, width=size[0], height=size[1])
 
-    def _render(self, most: int | None = None) -> None:
-        camera, pair, t = self.camera(), self._pair, self._theme
-        if camera is None or pair is None:
-            self._images = []
-        else:
-            tints = ((pair.a, QColor(t.warm)), (pair.b, QColor(t.accent)))
-            self._images = [self._painted(points, tint, camera, most) for points, tint in tints]
-        self.update()
+    def _recolour(self) -> None:
+        pair, t = self._pair, self._theme
+        sides = () if pair is None else ((pair.a, QColor(t.warm)), (pair.b, QColor(t.accent)))
+        self._colours = [self._coloured(points, tint) for points, tint in sides]
+        self._render()
 
-    def _painted(self, points: AlignedPoints, tint: QColor, camera: Camera, most: int | None) -> QImage:
+    def _coloured(self, points: AlignedPoints, tint: QColor) -> UInt8:
         rgb = points.rgb
         if rgb is None or self.two_colours:
             rgb = tinted(rgb, (tint.red(), tint.green(), tint.blue()), len(points.pos_w))
         if self.changes and points.changed.any():
             rgb = np.where(points.changed[:, None], tinted(rgb, CHANGED, len(rgb)), rgb)
+        return rgb
+
+    def _render(self, most: int | None = None) -> None:
+        camera, pair = self.camera(), self._pair
+        if camera is None or pair is None:
+            self._images = []
+        else:
+            coloured = zip((pair.a, pair.b), self._colours, strict=True)
+            self._images = [self._painted(points, rgb, camera, most) for points, rgb in coloured]
+        self.update()
+
+    def _painted(self, points: AlignedPoints, rgb: UInt8, camera: Camera, most: int | None) -> QImage:
         pixels = paint_points(points, rgb, camera, most=most)
         size = (pixels.shape[1], pixels.shape[0])
         image = QImage(pixels.data, *size, 4 * size[0], QImage.Format.Format_RGBA8888).copy()

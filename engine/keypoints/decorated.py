@@ -136,14 +136,16 @@ def decorate(
 
 
 def stored_or_decorated(
-    capture: Capture, lifted: LiftedOn, features_id: str, store: ResultStore, device: torch.device
+    capture: Capture, lifted: LiftedOn, features_key: str, store: ResultStore, device: torch.device
 ) -> Job[KeypointSet]:
     """The ``MOST_SHOWN`` keypoints of a capture: those in the store, if they are of the same voxels and features."""
     grid = lifted.grid
     detector = load_keypoints(device)
     yield Progress(0, 0, "views", "scoring voxels")
-    key = digest(grid.index.tobytes(), grid.sigma.tobytes(), features_id, detector.id, str((MOST_SHOWN, RADIUS_VOXELS)))
-    name = f"keypoints-{digest(features_id)}.safetensors"
+    key = digest(
+        grid.index.tobytes(), grid.sigma.tobytes(), features_key, detector.id, str((MOST_SHOWN, RADIUS_VOXELS))
+    )
+    name = f"keypoints-{digest(features_key)}.safetensors"
     stored = store.read(name, capture.fingerprint)
     if stored is not None and stored[1].get("key") == key:
         found = _parse(stored[0], len(capture.views))

@@ -105,7 +105,8 @@ class Alignment:
 
 def align(a: SceneRecord, b: SceneRecord, seed: int = 0) -> Alignment | None:
     """The transform from a to b that most of their mutual nearest keypoints agree with; None where there is none."""
-    matched = mutual_nearest(decode(a.codes), decode(b.codes))
+    described_a, described_b = decode(a.codes), decode(b.codes)
+    matched = mutual_nearest(described_a, described_b)
     if len(matched) < LEAST_MATCHES:
         return None
     source, target = a.pos_w[matched[:, 0]].astype(np.float64), b.pos_w[matched[:, 1]].astype(np.float64)
@@ -132,13 +133,12 @@ def align(a: SceneRecord, b: SceneRecord, seed: int = 0) -> Alignment | None:
     inliers = error < 1
     turned = _degrees(linear, linear[first]) > ANOTHER_DEGREES
     rival = int(agreeing[turned][:, ~inliers].sum(axis=1).max(initial=0))
-    a_to_b, beside = _mended(_affine(turn[0], move[0]), a, b)
+    a_to_b, beside = _mended(_affine(turn[0], move[0]), a, b, described_a @ described_b.T)
     there = a.pos_w @ a_to_b[:3, :3].T + a_to_b[:3, 3]
     distance, _ = KDTree(b.pos_w).query(there)
     overlap = float((distance < NEAR * b.extent_w).mean())
-    return Alignment(
-        a_to_b, matched, inliers, overlap, rival, beside, _agreement(there, a, b), _patch(a, b, a_to_b)
-    )  # fmt: skip
+    agreement = _agreement(there, b, described_a, described_b)
+    return Alignment(a_to_b, matched, inliers, overlap, rival, beside, agreement, _patch(a, b, a_to_b))
 
 
 def _affine(linear: Float64, shift: Float64) -> Float64:
@@ -148,10 +148,9 @@ def _affine(linear: Float64, shift: Float64) -> Float64:
     return out
 
 
-def _mended(a_to_b: Float64, a: SceneRecord, b: SceneRecord) -> tuple[Float64, int]:
+def _mended(a_to_b: Float64, a: SceneRecord, b: SceneRecord, cosine: Float32) -> tuple[Float64, int]:
     """The transform that keypoints agree with which are each other's best of those that lie near by the one given, and
     how many of them there are in the end: far more than are each other's best of all."""
-    cosine = decode(a.codes) @ decode(b.codes).T
     pos_a, pos_b = a.pos_w.astype(np.float64), b.pos_w.astype(np.float64)
     for reach in REACHES:
         i, j, distance = _best_beside(a_to_b, pos_a, pos_b, cosine, reach * b.extent_w)
@@ -183,13 +182,13 @@ def _degrees(linear: Float64, other: Float64) -> Float64:
     return np.rad2deg(np.arccos(np.clip(cosine, -1, 1)))
 
 
-def _agreement(there: Float64, a: SceneRecord, b: SceneRecord) -> float:
+def _agreement(there: Float64, b: SceneRecord, described_a: Float32, described_b: Float32) -> float:
     """Of keypoints of a at (K, 3) in the world of b, and of those of b, see ``Alignment``; -1 where none meet."""
     beside = KDTree(there).sparse_distance_matrix(KDTree(b.pos_w), BESIDE * b.extent_w, output_type="coo_matrix")
     row, column = beside.row, beside.col
-    cosine = np.einsum("nd,nd->n", decode(a.codes)[row], decode(b.codes)[column])
+    cosine = np.einsum("nd,nd->n", described_a[row], described_b[column])
     best: list[Float64] = []
-    for place, count in ((row, len(a)), (column, len(b))):
+    for place, count in ((row, len(described_a)), (column, len(described_b))):
         most = np.full(count, -2.0)
         np.maximum.at(most, place, cosine)
         best.append(most[most > -2])

@@ -78,7 +78,7 @@ class Packed(NamedTuple):
     codes: bytes
     places: bytes
     cameras: bytes
-    occupancy: bytes = b""
+    occupancy: bytes
 
 
 def encode(descriptors: Float32) -> Codes:

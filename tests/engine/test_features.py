@@ -63,6 +63,8 @@ def test_a_photo_on_its_side_has_the_features_of_the_upright_one(tmp_path: Path,
     assert ViewFeatureSet(capture, store, "default", "cpu").complete
     as_they_lie = ViewFeatureSet(capture_of((UPRIGHT, rgb), (UPRIGHT, lying)), store, "default", "cpu")
     assert not as_they_lie.views()  # what is stored is of photos that were turned
+    assert as_they_lie.id == features.id  # the weights are the same
+    assert as_they_lie.key != features.key  # what is lifted or named by them is not
 
 
 def test_keypoints_of_a_turned_photo_lie_where_they_are_in_it(rgb: np.ndarray) -> None:

@@ -77,6 +77,7 @@ class FakeMaps:
 
     def __init__(self, volume: VolumeEncoder | None) -> None:
         self.volume, self.dim, self.id = volume, 6, f"fake-{volume is None}"
+        self.key = self.id
         rng = np.random.default_rng(0)
         self.basis = ColourBasis.fit(rng.normal(size=(50, 6)).astype(np.float32))
         self.bank = FeatureBank(6)

@@ -53,7 +53,8 @@ def cameras() -> list[Camera]:
 @pytest.fixture(scope="module")
 def boxes() -> tuple[Occupancy, Occupancy]:
     """The same room, its box here and there."""
-    return tuple(finish(observed(room_with_box(at), cameras(), EXTENT_W)) for at in ((2.0, 2.0), (4.0, 3.4)))  # type: ignore[return-value]
+    here, there = (finish(observed(room_with_box(at), cameras(), EXTENT_W)) for at in ((2.0, 2.0), (4.0, 3.4)))
+    return here, there
 
 
 def state_at(occupancy: Occupancy, pos_w: tuple[float, float, float]) -> int:
